@@ -1,0 +1,74 @@
+"""The record that an export leaves beside a model and that a service serves by.
+
+An exported model is a folder:
+
+    NAME/
+      model.json                 this record
+      tokenizer.json             for the Rust tokenizer, complete (added tokens registered)
+      repository/NAME/           a Triton model repository of one model
+        config.pbtxt
+        1/model.py  1/model.onnx (+ external data)
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MODEL_FILE = "model.json"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PairLayout(_Record):
+    """How a cross-encoder's row is put together: prefix + query + middle + passage + suffix (token ids)."""
+
+    prefix: tuple[int, ...]
+    middle: tuple[int, ...]
+    suffix: tuple[int, ...]
+    segment_ids: bool = Field(description="token_type_ids are 1 from the passage on (BERT), else all 0")
+    max_query_tokens: int = Field(description="queries longer than this (specials not counted) are cut")
+
+    @property
+    def specials(self) -> int:
+        return len(self.prefix) + len(self.middle) + len(self.suffix)
+
+
+class ServedModel(_Record):
+    """Facts of one exported model."""
+
+    name: str
+    task: Literal["embed", "rerank"]
+    family: str
+    source: str
+    licence: str
+    digest: str = Field(description="sha256 over the graph, its weights and tokenizer.json")
+    max_tokens: int = Field(description="per row, special tokens included")
+    pad_token_id: int
+    position_offset: int = Field(default=0, description="position id of a row's first token (XLM-R: pad + 1)")
+    inputs: tuple[str, ...] = Field(description="int32 [B, L] graph inputs, a subset of INPUT_NAMES, in graph order")
+    # embed
+    dimensions: int = 0
+    pooling: str = ""
+    normalized: bool = False
+    prompts: dict[str, str] = {}
+    default_query_prompt: str = ""
+    default_document_prompt: str = ""
+    # rerank
+    pair: PairLayout | None = None
+
+    def fingerprint(self, precision: str) -> str:
+        """32 hex digits that change with anything that changes a vector or a score."""
+        facts = self.model_dump_json(exclude={"source", "licence"})
+        return hashlib.sha256(f"{precision}\n{facts}".encode()).hexdigest()[:32]
+
+
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "pooling_mask")
+
+
+def load(folder: Path) -> ServedModel:
+    return ServedModel.model_validate_json((folder / MODEL_FILE).read_text())
