@@ -79,6 +79,10 @@ class Internal(SiftlineError):
     pass
 
 
+class StartupError(Exception):
+    """A process can't start; the message says in one line what is wrong and what to change."""
+
+
 def to_status(error: SiftlineError) -> status_pb2.Status:
     """The google.rpc.Status of an error: canonical code, message, ErrorInfo{reason, domain} and details."""
     details = [_pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))]

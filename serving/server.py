@@ -1,0 +1,124 @@
+"""A gRPC server as every deployable runs it: errors translated, health, reflection, drain on SIGTERM."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import descriptor_pool
+from grpc_reflection.v1alpha import reflection
+
+from serving.errors import Internal, Overloaded, SiftlineError, StartupError, to_status
+from serving.health import Health
+from serving.telemetry import RequestMetrics, declare_methods, rewrap
+
+log = logging.getLogger(__name__)
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class ErrorTranslation(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Handlers raise SiftlineError; clients see its status. Anything else is INTERNAL, told in the log only."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(details)
+        if handler is None or handler.response_streaming:
+            return handler
+        inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
+
+        async def translated(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            try:
+                return await inner(request, context)
+            except SiftlineError as error:
+                await abort(context, error)
+            except (grpc.aio.AbortError, asyncio.CancelledError):
+                raise
+            except Exception:
+                log.exception("unexpected error in %s", details.method)
+                await abort(context, Internal("internal error"))
+
+        return rewrap(handler, translated)
+
+
+async def abort(context: grpc.aio.ServicerContext, error: SiftlineError) -> NoReturn:
+    """Ends the call with the error's status; details travel as google.rpc.Status, retry delay also as pushback."""
+    trailers: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", to_status(error).SerializeToString())]
+    if isinstance(error, Overloaded):
+        trailers.append(("grpc-retry-pushback-ms", str(max(1, int(error.retry_after * 1000)))))
+    await context.abort(_CODES[error.code], str(error), tuple(trailers))
+    raise AssertionError("abort always raises")
+
+
+async def serve(
+    listen: str,
+    register: Callable[[grpc.aio.Server], None],
+    service_names: Sequence[str],
+    health: Health,
+    *,
+    max_message_bytes: int = 64 << 20,
+    drain_seconds: float = 30.0,
+    reuse_port: bool = False,
+    started: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, then says NOT_SERVING, answers what is in flight, and returns.
+
+    `listen` is HOST:PORT. `started` runs once the port is bound; what makes the server ready calls
+    `health.set_serving(True)` itself. Raises StartupError when the port can't be had.
+    """
+    server = grpc.aio.server(
+        interceptors=(RequestMetrics(), ErrorTranslation()),
+        options=[
+            ("grpc.so_reuseport", int(reuse_port)),
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ],
+    )
+    register(server)
+    health.register(server)
+    await health.set_serving(False)
+    reflection.enable_server_reflection((*service_names, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)
+    declare_methods(_methods(service_names))
+    _bind(server, listen)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await server.start()
+    if started is not None:
+        await started()
+    await stop.wait()
+    await health.set_serving(False)
+    await server.stop(grace=drain_seconds)
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> None:
+    try:
+        bound = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise StartupError(f"listen address {listen}: already in use or not an address of this machine") from error
+    if bound == 0:
+        raise StartupError(f"listen address {listen}: already in use or not an address of this machine")
+
+
+def _methods(service_names: Sequence[str]) -> list[str]:
+    pool = descriptor_pool.Default()
+    return [f"/{name}/{method.name}" for name in service_names for method in pool.FindServiceByName(name).methods]
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> NoReturn:
+    """Runs a deployable. A StartupError is one line on stderr and exit status 2."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        asyncio.run(main())
+    except StartupError as error:
+        sys.stderr.write(f"siftline: {error}\n")
+        sys.exit(2)
+    sys.exit(0)

@@ -1,0 +1,89 @@
+"""Prometheus: the metrics of every gRPC server, and the endpoint that shows all metrics of a process.
+
+Series are registered at start, so that a dashboard sees zeros and not nothing. With several workers
+(PROMETHEUS_MULTIPROC_DIR set by serving/workers.py) the endpoint shows the sum over them.
+"""
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import grpc
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from serving.errors import StartupError
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+REQUESTS = Counter("siftline_grpc_requests_total", "gRPC calls answered, by method and status code", ["method", "code"])
+REQUEST_SECONDS = Histogram(
+    "siftline_grpc_request_seconds", "Time from a call's arrival to its answer, by method", ["method"], buckets=SECONDS
+)
+
+
+def start_metrics_server(address: str) -> None:
+    """Serves /metrics on `address` (HOST:PORT) from a thread. An empty address serves nothing."""
+    if not address:
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        start_http_server(int(port), host, registry=_registry())
+    except OSError as error:
+        raise StartupError(f"metrics address {address}: {error.strerror or error}") from error
+
+
+def _registry() -> CollectorRegistry:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def declare_methods(full_names: Iterable[str]) -> None:
+    """Registers the series of `/package.Service/Method` names."""
+    for name in full_names:
+        REQUESTS.labels(name, grpc.StatusCode.OK.name)
+        REQUEST_SECONDS.labels(name)
+
+
+class RequestMetrics(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Counts and times calls. Outermost interceptor: it sees the final status code."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(details)
+        if handler is None or handler.response_streaming:
+            return handler
+        method = details.method
+        inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
+
+        async def timed(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            started = time.perf_counter()
+            try:
+                return await inner(request, context)
+            finally:
+                REQUEST_SECONDS.labels(method).observe(time.perf_counter() - started)
+                REQUESTS.labels(method, _code_name(context)).inc()
+
+        return rewrap(handler, timed)
+
+
+def _code_name(context: grpc.aio.ServicerContext) -> str:
+    if context.cancelled():
+        return str(grpc.StatusCode.CANCELLED.name)
+    code = context.code()
+    if isinstance(code, int):
+        code = next((known for known in grpc.StatusCode if known.value[0] == code), grpc.StatusCode.UNKNOWN)
+    return str((code or grpc.StatusCode.OK).name)
+
+
+def rewrap(handler: Any, behaviour: Callable[..., Awaitable[Any]]) -> Any:
+    """The same unary-reply handler with another behaviour."""
+    make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
+    return make(behaviour, handler.request_deserializer, handler.response_serializer)
