@@ -20,6 +20,13 @@ class RerankMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RERANK_MODE_ON: _ClassVar[RerankMode]
     RERANK_MODE_OFF: _ClassVar[RerankMode]
 
+class RecallMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RECALL_MODE_UNSPECIFIED: _ClassVar[RecallMode]
+    RECALL_MODE_VECTOR: _ClassVar[RecallMode]
+    RECALL_MODE_BM25: _ClassVar[RecallMode]
+    RECALL_MODE_HYBRID: _ClassVar[RecallMode]
+
 class Degraded(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DEGRADED_UNSPECIFIED: _ClassVar[Degraded]
@@ -32,6 +39,10 @@ FIELD_TYPE_NUMBER: FieldType
 RERANK_MODE_UNSPECIFIED: RerankMode
 RERANK_MODE_ON: RerankMode
 RERANK_MODE_OFF: RerankMode
+RECALL_MODE_UNSPECIFIED: RecallMode
+RECALL_MODE_VECTOR: RecallMode
+RECALL_MODE_BM25: RecallMode
+RECALL_MODE_HYBRID: RecallMode
 DEGRADED_UNSPECIFIED: Degraded
 DEGRADED_RERANK_TIMEOUT: Degraded
 DEGRADED_RERANK_UNAVAILABLE: Degraded
@@ -46,28 +57,34 @@ class Field(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[FieldType, str]] = ...) -> None: ...
 
 class Collection(_message.Message):
-    __slots__ = ("name", "fingerprint", "dimensions", "fields", "count")
+    __slots__ = ("name", "fingerprint", "dimensions", "fields", "count", "recall_weight", "model")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    RECALL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
     dimensions: int
     fields: _containers.RepeatedCompositeFieldContainer[Field]
     count: int
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., count: _Optional[int] = ...) -> None: ...
+    recall_weight: float
+    model: str
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., count: _Optional[int] = ..., recall_weight: _Optional[float] = ..., model: _Optional[str] = ...) -> None: ...
 
 class CreateCollectionRequest(_message.Message):
-    __slots__ = ("name", "fields", "fingerprint")
+    __slots__ = ("name", "fields", "fingerprint", "recall_weight")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    RECALL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     name: str
     fields: _containers.RepeatedCompositeFieldContainer[Field]
     fingerprint: str
-    def __init__(self, name: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    recall_weight: float
+    def __init__(self, name: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., fingerprint: _Optional[str] = ..., recall_weight: _Optional[float] = ...) -> None: ...
 
 class CreateCollectionResponse(_message.Message):
     __slots__ = ("collection",)
@@ -194,7 +211,7 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields")
+    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +220,8 @@ class SearchRequest(_message.Message):
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     RETURN_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    RECALL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     top_k: int
@@ -211,7 +230,9 @@ class SearchRequest(_message.Message):
     min_score: float
     filter: str
     return_fields: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ...) -> None: ...
+    recall_weight: float
+    recall: RecallMode
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
     __slots__ = ("hits", "degraded", "timings", "embed_fingerprint", "rerank_fingerprint", "recalled")
@@ -230,7 +251,7 @@ class SearchResponse(_message.Message):
     def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., degraded: _Optional[_Iterable[_Union[Degraded, str]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., embed_fingerprint: _Optional[str] = ..., rerank_fingerprint: _Optional[str] = ..., recalled: _Optional[int] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("id", "title", "text", "metadata", "recall_rank", "recall_score", "rerank_score", "rerank_logit")
+    __slots__ = ("id", "title", "text", "metadata", "recall_rank", "recall_score", "rerank_score", "rerank_logit", "score", "vector_rank", "text_rank")
     ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -239,6 +260,9 @@ class Hit(_message.Message):
     RECALL_SCORE_FIELD_NUMBER: _ClassVar[int]
     RERANK_SCORE_FIELD_NUMBER: _ClassVar[int]
     RERANK_LOGIT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_RANK_FIELD_NUMBER: _ClassVar[int]
+    TEXT_RANK_FIELD_NUMBER: _ClassVar[int]
     id: str
     title: str
     text: str
@@ -247,7 +271,10 @@ class Hit(_message.Message):
     recall_score: float
     rerank_score: float
     rerank_logit: float
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., recall_rank: _Optional[int] = ..., recall_score: _Optional[float] = ..., rerank_score: _Optional[float] = ..., rerank_logit: _Optional[float] = ...) -> None: ...
+    score: float
+    vector_rank: int
+    text_rank: int
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., recall_rank: _Optional[int] = ..., recall_score: _Optional[float] = ..., rerank_score: _Optional[float] = ..., rerank_logit: _Optional[float] = ..., score: _Optional[float] = ..., vector_rank: _Optional[int] = ..., text_rank: _Optional[int] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("total_us", "embed_us", "recall_us", "rerank_us", "embedding_cached")
