@@ -109,7 +109,7 @@ def _bind(server: grpc.aio.Server, listen: str) -> None:
 
 
 def _methods(service_names: Sequence[str]) -> list[str]:
-    pool = descriptor_pool.Default()
+    pool = descriptor_pool.Default()  # type: ignore[no-untyped-call]
     return [f"/{name}/{method.name}" for name in service_names for method in pool.FindServiceByName(name).methods]
 
 

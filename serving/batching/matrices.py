@@ -1,0 +1,85 @@
+"""Rows of several requests as padded matrices, without a loop over tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.batching.rows import Int32, Rows, gather
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the graph wants: names of its int32 [B, L] inputs in order, padding id, id of the first position."""
+
+    inputs: tuple[str, ...]
+    pad_token_id: int
+    position_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Matrices:
+    """One batch for the engine: `arrays[name]` int32 [B, L]."""
+
+    arrays: dict[str, Int32]
+    tokens: int  # without padding
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, length = next(iter(self.arrays.values())).shape
+        return rows, length
+
+
+def pad(parts: Sequence[tuple[Rows, NDArray[np.intp]]], layout: Layout) -> Matrices:
+    """The rows at each part's indices, part after part, padded at the end to the longest."""
+    lengths = np.concatenate([rows.lengths[indices] for rows, indices in parts])
+    positions = np.arange(int(lengths.max()), dtype=np.int32)
+    mask = positions < lengths[:, None]
+    ids = np.full(mask.shape, layout.pad_token_id, np.int32)
+    ids[mask] = np.concatenate([gather(rows, indices) for rows, indices in parts])
+    arrays = {"input_ids": ids}
+    for name in layout.inputs:
+        if name != "input_ids":
+            arrays[name] = _BUILDERS[name](parts, positions, mask, layout)
+    return Matrices({name: arrays[name] for name in layout.inputs}, int(lengths.sum()))
+
+
+_Parts = Sequence[tuple[Rows, NDArray[np.intp]]]
+
+
+def _attention_mask(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], layout: Layout) -> Int32:
+    return mask.astype(np.int32)
+
+
+def _position_ids(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], layout: Layout) -> Int32:
+    ids = np.full(mask.shape, max(0, layout.position_offset - 1), np.int32)
+    np.copyto(ids, positions + np.int32(layout.position_offset), where=mask)
+    return ids
+
+
+def _token_type_ids(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], layout: Layout) -> Int32:
+    return _from(parts, "second_starts", positions, mask, absent=len(positions))
+
+
+def _pooling_mask(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], layout: Layout) -> Int32:
+    return _from(parts, "pooled_starts", positions, mask, absent=0)
+
+
+def _from(parts: _Parts, name: str, positions: Int32, mask: NDArray[np.bool_], absent: int) -> Int32:
+    """1 on real tokens from each row's start on."""
+    columns = [
+        np.full(len(indices), absent, np.int32) if (column := getattr(rows, name)) is None else column[indices]
+        for rows, indices in parts
+    ]
+    begin = np.concatenate(columns)[:, None]
+    begun: NDArray[np.bool_] = positions >= begin
+    return (begun & mask).astype(np.int32)
+
+
+_BUILDERS = {
+    "attention_mask": _attention_mask,
+    "position_ids": _position_ids,
+    "token_type_ids": _token_type_ids,
+    "pooling_mask": _pooling_mask,
+}

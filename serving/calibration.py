@@ -1,0 +1,111 @@
+"""How large a batch pays on this machine: a short sweep at first start, kept beside the model.
+
+Small batches leave room for the next request; large ones use the engine better. The smallest budget whose speed is
+within TOLERANCE of the best is taken.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serving.batching import Engine, Layout, Matrices, Rows
+from serving.batching.matrices import pad
+
+log = logging.getLogger(__name__)
+
+LENGTHS = (16, 64, 200)
+BUDGETS = (128, 256, 512, 1024, 2048, 4096, 8192)
+TOLERANCE = 0.06
+REPEATS = 3
+SWEEP_SECONDS = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Budget of a batch (tokens, padding counted) and speed of one instance at that budget."""
+
+    batch_tokens: int
+    seconds_per_token: float
+
+
+def length_edges(longest: int, ratio: float = 1.08) -> tuple[int, ...]:
+    """Upper bounds of the length buckets: as fine as padding needs, 1 to `longest`."""
+    edges = [1]
+    while edges[-1] < longest:
+        edges.append(min(longest, max(edges[-1] + 1, int(edges[-1] * ratio))))
+    return tuple(edges)
+
+
+async def calibrate(engine: Engine, layout: Layout, longest: int, folder: Path, engine_key: str) -> Calibration:
+    """The calibration for this model, engine and CPU: from the file in `folder` if there, else measured."""
+    file = folder / "calibration.json"
+    key = f"{engine_key}-{os.cpu_count()}cpu"
+    known = _read(file)
+    if key in known:
+        return Calibration(**known[key])  # type: ignore[arg-type]
+    log.info("measuring batch sizes, once for this model and machine")
+    found = _choose(await _sweep(engine, layout, longest))
+    _write(file, {**known, key: asdict(found)})
+    return found
+
+
+async def _sweep(engine: Engine, layout: Layout, longest: int) -> dict[int, list[float]]:
+    """Seconds per token by budget, one figure for each length."""
+    figures: dict[int, list[float]] = {}
+    stop = time.monotonic() + SWEEP_SECONDS
+    for budget in BUDGETS:
+        for batch in _batches(budget, layout, longest):
+            await engine.run(batch)
+            figures.setdefault(budget, []).append(await _fastest(engine, batch))
+        if time.monotonic() > stop:
+            break
+    return figures
+
+
+async def _fastest(engine: Engine, batch: Matrices) -> float:
+    """Seconds per token of the fastest of a few runs."""
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        await engine.run(batch)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds) / batch.tokens
+
+
+def _batches(budget: int, layout: Layout, longest: int) -> Iterator[Matrices]:
+    for length in sorted({min(length, longest) for length in LENGTHS}):
+        count = max(1, budget // length)
+        ids = np.full(count * length, layout.pad_token_id + 1, np.int32)
+        yield pad([(Rows(ids, np.full(count, length, np.int32)), np.arange(count))], layout)
+
+
+def _choose(figures: dict[int, list[float]]) -> Calibration:
+    """Geometric mean over the lengths, so that none of them decides alone."""
+    means = {budget: float(np.exp(np.mean(np.log(seconds)))) for budget, seconds in figures.items()}
+    best = min(means.values())
+    budget = min(budget for budget, mean in means.items() if mean <= best * (1 + TOLERANCE))
+    return Calibration(budget, means[budget])
+
+
+def _read(file: Path) -> dict[str, dict[str, float]]:
+    try:
+        known: dict[str, dict[str, float]] = json.loads(file.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return known
+
+
+def _write(file: Path, known: dict[str, dict[str, float]]) -> None:
+    """A read-only model folder is fine: the sweep is then made at every start."""
+    try:
+        temporary = file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(known, indent=1))
+        temporary.replace(file)
+    except OSError as error:
+        log.warning("calibration not kept: %s", error)

@@ -1,0 +1,164 @@
+"""A model that is being served: its Triton, its engine, its batcher, and the watch that keeps readiness honest."""
+
+import asyncio
+import json
+import logging
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+
+from serving import served_model
+from serving.batching import Batcher, BatchLimits, Layout, Matrices, OutOfMemory, Rows
+from serving.batching.matrices import pad
+from serving.calibration import Calibration, calibrate, length_edges
+from serving.errors import SiftlineError, StartupError
+from serving.health import Health
+from serving.settings import ModelServiceSettings
+from serving.triton import OUTPUTS, EngineInfo, TritonEngine
+from serving.tritonserver import HOST, TritonPorts, TritonServer
+
+log = logging.getLogger(__name__)
+
+# Readiness means that an inference has succeeded lately. When none was asked for, the watch makes one.
+FRESH_SECONDS = 5.0
+WATCH_SECONDS = 0.5
+CANARY_TIMEOUT = 5.0
+CANARY_TOKENS = 8
+
+
+class ModelRuntime:
+    """Owns everything between a service's tokens and its numbers. Start and stop in one event loop."""
+
+    def __init__(self, settings: ModelServiceSettings, health: Health) -> None:
+        self._settings = settings
+        self._health = health
+        self.model = _read_model(settings.model_dir)
+        self._server = self._make_server()
+        address = self._server.grpc_address if self._server else settings.triton
+        output = OUTPUTS[self.model.task]
+        self._engine = TritonEngine(address, self.model.name, output, settings.engine_timeout)
+        self._layout = Layout(self.model.inputs, self.model.pad_token_id, self.model.position_offset)
+        self._watcher: asyncio.Task[None] | None = None
+        self.triton_address = address
+        self.info: EngineInfo
+        self.batcher: Batcher
+
+    @property
+    def fingerprint(self) -> str:
+        return self.model.fingerprint(self.info.precision)
+
+    async def start(self) -> None:
+        """Starts Triton if it is ours, loads the model, computes something. Then the service is ready."""
+        try:
+            if self._server is not None:
+                await self._server.start()
+            await self._load()
+            self.info = await self._engine.describe(self._canary(), self._settings.engine_timeout)
+            calibration = await self._calibrate()
+        except (SiftlineError, OutOfMemory) as error:
+            raise StartupError(f"{self.model.name}: {error}") from error
+        self.batcher = Batcher(self._engine, self._layout, self._limits(calibration), time.monotonic)
+        self._watcher = asyncio.create_task(self._watch(), name="readiness")
+        await self._health.set_serving(True)
+        log.info(
+            "%s ready: %s, %s, fingerprint %s", self.model.name, self.info.engine, self.info.precision, self.fingerprint
+        )
+
+    async def stop(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+        await self._engine.close()
+        if self._server is not None:
+            await self._server.stop()
+
+    def _make_server(self) -> TritonServer | None:
+        settings = self._settings
+        if settings.triton:
+            return None
+        ports = settings.triton_ports.split(",") if settings.triton_ports else _free_ports(3)
+        repository = settings.model_dir.resolve() / "repository"
+        log_file = settings.log_dir.resolve() / f"triton-{self.model.task}.log"
+        return TritonServer(repository, TritonPorts(*map(int, ports)), log_file, self._load)
+
+    async def _load(self) -> None:
+        if await self._engine.ready():
+            return
+        await self._reload()
+
+    async def _reload(self) -> None:
+        settings = self._settings
+        config = settings.model_dir / "repository" / self.model.name / "config.pbtxt"
+        await self._engine.load(
+            config, instances=settings.engine_instances, precision=settings.precision, threads=settings.threads
+        )
+
+    async def _calibrate(self) -> Calibration:
+        settings = self._settings
+        if settings.batch_tokens:
+            return Calibration(settings.batch_tokens, seconds_per_token=1e-4)
+        key = f"{self.info.engine}-{self.info.precision}-{self.info.threads}"
+        return await calibrate(self._engine, self._layout, self.model.max_tokens, settings.model_dir, key)
+
+    def _limits(self, calibration: Calibration) -> BatchLimits:
+        settings = self._settings
+        return BatchLimits(
+            edges=length_edges(self.model.max_tokens),
+            batch_tokens=calibration.batch_tokens,
+            in_flight=settings.batches_in_flight,
+            instances=settings.engine_instances,
+            queue_tokens=settings.queue_tokens,
+            seconds_per_token=calibration.seconds_per_token,
+        )
+
+    def _canary(self) -> Matrices:
+        length = min(CANARY_TOKENS, self.model.max_tokens)
+        ids = np.full(length, self.model.pad_token_id + 1, np.int32)
+        rows = Rows(ids, np.array([length], np.int32))
+        return pad([(rows, np.arange(1))], self._layout)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self.batcher.suspended or time.monotonic() - self.batcher.last_success > FRESH_SECONDS:
+                await self._check()
+
+    async def _check(self) -> None:
+        """One real inference; what it says is what readiness says."""
+        try:
+            await self._engine.describe(self._canary(), CANARY_TIMEOUT)
+        except (SiftlineError, OutOfMemory) as error:
+            self.batcher.suspend(f"{self.model.name}: the inference engine does not answer")
+            await self._health.set_serving(False)
+            log.warning("canary failed: %s", error)
+            await self._mend()
+        else:
+            self.batcher.succeeded()
+            self.batcher.resume()
+            await self._health.set_serving(True)
+
+    async def _mend(self) -> None:
+        """Triton is up, but the model is gone or its stub is: load it again. Triton down: its own watch restarts it."""
+        try:
+            if self._server is None or self._server.running:
+                await self._reload()
+        except (SiftlineError, OutOfMemory) as error:
+            log.warning("model not loaded: %s", error)
+
+
+def _read_model(folder: Path) -> served_model.ServedModel:
+    try:
+        return served_model.load(folder)
+    except FileNotFoundError as error:
+        raise StartupError(f"model_dir {folder}: no exported model there (siftline export makes one)") from error
+    except (ValueError, json.JSONDecodeError) as error:
+        raise StartupError(f"model_dir {folder}: {served_model.MODEL_FILE} is not of this version") from error
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports

@@ -1,0 +1,140 @@
+"""Texts to token ids: in the Rust tokenizer's threads, off the event loop, each text once.
+
+Texts of all requests that arrive while one batch is being tokenised make the next batch, so that a service
+under load pays for the way to the worker thread once per batch and not once per request.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from serving.batching.rows import Int32, slices, starts
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token ids of n texts, concatenated, without special tokens: ids int32 [T], lengths int32 [n]."""
+
+    ids: Int32
+    lengths: Int32
+
+    def of(self, index: int) -> Int32:
+        """The ids of one text."""
+        begin = int(self.lengths[:index].sum())
+        return self.ids[begin : begin + int(self.lengths[index])]
+
+
+@dataclass(slots=True)
+class _Job:
+    texts: Sequence[str]
+    done: "asyncio.Future[Tokens]"
+
+
+class TokenizerPool:
+    """One tokenizer and the thread that drives it. Must be used from one event loop."""
+
+    def __init__(self, tokenizer_file: Path) -> None:
+        self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
+        self._jobs: list[_Job] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    def special_tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids that the tokenizer puts before and after a text."""
+        encoding = self._tokenizer.encode("a")
+        mask = encoding.special_tokens_mask
+        first = mask.index(0)
+        last = len(mask) - mask[::-1].index(0)
+        return tuple(encoding.ids[:first]), tuple(encoding.ids[last:])
+
+    async def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Token ids of texts, nothing added, nothing cut. Special tokens written in a text are special tokens."""
+        job = _Job(texts, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await job.done
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._jobs:
+            jobs, self._jobs = [job for job in self._jobs if not job.done.done()], []
+            texts = list(chain.from_iterable(job.texts for job in jobs))
+            try:
+                tokens = await loop.run_in_executor(self._thread, self._encode, texts)
+            except Exception as error:
+                for job in jobs:
+                    if not job.done.done():
+                        job.done.set_exception(error)
+                continue
+            _hand_out(jobs, tokens)
+        self._worker = None
+
+    def _encode(self, texts: list[str]) -> Tokens:
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        ids = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, ids), np.int32, len(ids))
+        return Tokens(np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths)
+
+
+def _hand_out(jobs: Sequence[_Job], tokens: Tokens) -> None:
+    """Gives each job its share of a tokenised batch, as views."""
+    row = token = 0
+    for job in jobs:
+        lengths = tokens.lengths[row : row + len(job.texts)]
+        total = int(lengths.sum())
+        if not job.done.done():
+            job.done.set_result(Tokens(tokens.ids[token : token + total], lengths))
+        row, token = row + len(job.texts), token + total
+
+
+def cut(tokens: Tokens, room: int, *, from_start: bool = False) -> tuple[Tokens, NDArray[np.bool_]]:
+    """At most `room` tokens of each text, dropping at the end (or at the start); which texts were cut: bool [n]."""
+    over = tokens.lengths > room
+    if not over.any():
+        return tokens, over
+    lengths = np.minimum(tokens.lengths, room).astype(np.int32)
+    skip = (tokens.lengths - lengths) if from_start else np.zeros_like(lengths)
+    return Tokens(slices(tokens.ids, starts(tokens.lengths) + skip, lengths), lengths), over
+
+
+def surround(tokens: Tokens, prefix: Sequence[int], suffix: Sequence[int]) -> Tokens:
+    """Each text with `prefix` before and `suffix` after it."""
+    added = len(prefix) + len(suffix)
+    lengths = tokens.lengths + np.int32(added)
+    begins = starts(lengths)
+    ids = np.empty(int(lengths.sum()), np.int32)
+    inner = np.ones(len(ids), np.bool_)
+    for offset, token in enumerate(prefix):
+        ids[begins + offset] = token
+        inner[begins + offset] = False
+    for offset, token in enumerate(suffix):
+        at = begins + lengths - len(suffix) + offset
+        ids[at] = token
+        inner[at] = False
+    ids[inner] = tokens.ids
+    return Tokens(ids, lengths)
+
+
+def windows(tokens: Tokens, room: int, overlap: int) -> tuple[Tokens, Int32]:
+    """Texts longer than `room` tokens as overlapping windows (BCEmbedding, models/utils.py).
+
+    Windows are [0, room), then each begins `overlap` before the end of the one in front, until the text's end.
+    Returns the windows and, int32 [n], how many each text gave (1 for a text that fits, empty ones included).
+    """
+    step = room - overlap
+    counts = (1 + np.maximum(0, -(-(tokens.lengths - room) // step))).astype(np.int32)
+    number = np.arange(int(counts.sum()), dtype=np.int32) - np.repeat(starts(counts), counts)
+    begins = number * np.int32(step)
+    lengths = np.minimum(np.repeat(tokens.lengths, counts) - begins, room).astype(np.int32)
+    pieces = slices(tokens.ids, np.repeat(starts(tokens.lengths), counts) + begins, lengths)
+    return Tokens(pieces, lengths), counts

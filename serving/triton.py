@@ -1,0 +1,103 @@
+"""The engine behind the batcher: one model in a tritonserver, over gRPC.
+
+The only module that imports tritonclient (with serving/tritonserver.py, which starts the process).
+Foreign errors become ours here.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf import json_format, text_format
+from numpy.typing import NDArray
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+
+from serving.batching import Matrices, OutOfMemory
+from serving.errors import Internal, SiftlineError, Unavailable
+
+OUTPUTS = {"embed": "vectors", "rerank": "logits"}
+_UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+# Words of Triton's own messages for a python stub that is gone; the server itself stays "healthy".
+_STUB_GONE = ("Stub process", "stub process")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What the runner says of itself, for example engine "onnxruntime+openvino", precision "bf16"."""
+
+    engine: str
+    precision: str
+    threads: int
+
+
+class TritonEngine:
+    """Runs batches of one model. `timeout` (seconds) bounds one batch: past it the engine counts as gone."""
+
+    def __init__(self, address: str, model: str, output: str, timeout: float) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=_UNLIMITED)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._model = model
+        self._output = output
+        self._timeout = timeout
+
+    async def run(self, batch: Matrices) -> NDArray[np.float32]:
+        reply = await self._infer(batch, self._output, self._timeout)
+        shape = tuple(reply.outputs[0].shape)
+        return np.frombuffer(reply.raw_output_contents[0], np.float32).reshape(shape)
+
+    async def describe(self, batch: Matrices, timeout: float) -> EngineInfo:
+        """A real inference that also tells which engine made it."""
+        reply = await self._infer(batch, "engine", timeout)
+        length = int(np.frombuffer(reply.raw_output_contents[0][:4], np.uint32)[0])
+        facts = json.loads(reply.raw_output_contents[0][4 : 4 + length])
+        return EngineInfo(facts["engine"], facts["precision"], facts["threads"])
+
+    async def load(self, config_file: Path, *, instances: int, precision: str, threads: int) -> None:
+        """Loads the model (or loads it again, with fresh stubs) as config.pbtxt says, with what differs here."""
+        config = text_format.Parse(config_file.read_text(), model_config_pb2.ModelConfig())
+        config.instance_group[0].count = instances
+        config.parameters["precision"].string_value = precision
+        config.parameters["threads"].string_value = str(threads)
+        request = service_pb2.RepositoryModelLoadRequest(model_name=self._model)
+        request.parameters["config"].string_param = json_format.MessageToJson(config, preserving_proto_field_name=True)
+        await self._call(self._stub.RepositoryModelLoad, request, timeout=300.0)
+
+    async def unload(self) -> None:
+        request = service_pb2.RepositoryModelUnloadRequest(model_name=self._model)
+        await self._call(self._stub.RepositoryModelUnload, request, timeout=60.0)
+
+    async def ready(self) -> bool:
+        """Whether Triton has the model loaded; says nothing of its stubs."""
+        request = service_pb2.ModelReadyRequest(name=self._model)
+        reply = await self._call(self._stub.ModelReady, request, timeout=5.0)
+        return bool(reply.ready)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def _infer(self, batch: Matrices, output: str, timeout: float) -> Any:
+        request = service_pb2.ModelInferRequest(model_name=self._model)
+        for name, array in batch.arrays.items():
+            request.inputs.add(name=name, datatype="INT32", shape=array.shape)
+            request.raw_input_contents.append(array.tobytes())
+        request.outputs.add(name=output)
+        return await self._call(self._stub.ModelInfer, request, timeout=timeout)
+
+    async def _call(self, method: Any, request: Any, timeout: float) -> Any:
+        try:
+            return await method(request, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise _translate(error) from error
+
+
+def _translate(error: grpc.aio.AioRpcError) -> SiftlineError | OutOfMemory:
+    text = error.details() or ""
+    if "OUT_OF_MEMORY" in text:
+        return OutOfMemory(text)
+    gone = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+    if error.code() in gone or any(word in text for word in _STUB_GONE):
+        return Unavailable("the inference engine does not answer", reason="ENGINE_DOWN")
+    return Internal(f"the inference engine failed: {text.splitlines()[0] if text else error.code().name}")
