@@ -152,7 +152,7 @@ class TritonServer:
 
     async def _wait_until_live(self, process: Process) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not await _is_live(self._ports.http):
+        while not await _answers(self._ports.metrics):
             if process.returncode is not None:
                 raise Unavailable(f"tritonserver ended with status {process.returncode}: {self._last_words()}")
             if time.monotonic() > deadline:
@@ -185,14 +185,17 @@ def _require_free(name: str, port: int) -> None:
             ) from error
 
 
-async def _is_live(port: int) -> bool:
-    """HTTP by hand: a gRPC channel that was refused once waits a second before it tries again."""
+async def _answers(metrics_port: int) -> bool:
+    """True when the metrics answer: of the three listeners tritonserver opens this one last.
+
+    HTTP by hand, because a gRPC channel that was refused once waits a second before it tries again.
+    """
     try:
-        reader, writer = await asyncio.open_connection(HOST, port)
+        reader, writer = await asyncio.open_connection(HOST, metrics_port)
     except OSError:
         return False
     try:
-        writer.write(b"GET /v2/health/live HTTP/1.0\r\n\r\n")
+        writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
         return b" 200 " in await reader.readline()
     except OSError:
         return False
