@@ -1,0 +1,123 @@
+"""Triton python-backend model: runs one ONNX graph through ONNX Runtime, one request = one ready batch.
+
+The exporter copies this file into every model repository as 1/model.py, beside 1/model.onnx; it therefore imports
+nothing of ours. Configuration parameters (all strings):
+
+    precision    auto | bf16 | fp32. auto: bf16 where the CPU multiplies in it and OpenVINO is installed, else fp32
+    threads      threads of this instance (0: as many as the engine likes)
+    vocab_size   token ids are 0 .. vocab_size - 1
+    max_tokens   longest row
+
+Inputs are int32 [B, L] matrices of one shape, outputs are those of the graph. One more output, "engine", is BYTES [1]:
+JSON {"engine", "precision", "threads"}. An error whose message starts with OUT_OF_MEMORY may succeed with a smaller
+batch. Ids and lengths are checked here because the engine would read outside its tables.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import triton_python_backend_utils as pb_utils
+
+ENGINE_OUTPUT = "engine"
+BF16_FLAGS = ("amx_bf16", "avx512_bf16")
+# OpenVINO keeps compiled primitives for each shape that it has met. Its own limit, 5000, let the process grow by
+# 100 MB every hundred shapes; 256 is as fast and the process stays where it is.
+SHAPE_CACHE = "256"
+MEMORY_WORDS = ("bad_alloc", "out of memory", "failed to allocate", "cannot allocate", "bad allocation")
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        parameters = {k: v["string_value"] for k, v in json.loads(args["model_config"])["parameters"].items()}
+        graph = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
+        self._limits = int(parameters["vocab_size"]), int(parameters["max_tokens"])
+        self._session, facts = open_session(graph, parameters["precision"], int(parameters["threads"]))
+        self._inputs = [i.name for i in self._session.get_inputs()]
+        self._engine = np.array([json.dumps(facts).encode()], dtype=np.object_)
+
+    def execute(self, requests):
+        return [self._answer(request) for request in requests]
+
+    def finalize(self):
+        self._session = None
+
+    def _answer(self, request):
+        try:
+            return pb_utils.InferenceResponse([pb_utils.Tensor(n, a) for n, a in self._compute(request)])
+        except Exception as error:
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(describe(error)))
+
+    def _compute(self, request):
+        feed = {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs}
+        check(feed, *self._limits)
+        wanted = list(request.requested_output_names())
+        computed = [name for name in wanted if name != ENGINE_OUTPUT]
+        # Also for "engine" alone: whoever asks wants to know that an inference succeeds.
+        arrays = self._session.run(computed or None, feed)
+        found = dict(zip(computed, arrays, strict=False)) | {ENGINE_OUTPUT: self._engine}
+        return [(name, found[name]) for name in wanted]
+
+
+def check(feed, vocab_size, max_tokens):
+    """Raises ValueError for what the graph must not see."""
+    shapes = {array.shape for array in feed.values()}
+    ids = feed["input_ids"]
+    if len(shapes) != 1 or ids.ndim != 2 or not ids.size:
+        raise ValueError(f"inputs must be non-empty matrices of one shape, got {sorted(shapes)}")
+    if ids.shape[1] > max_tokens:
+        raise ValueError(f"input_ids: rows of {ids.shape[1]} tokens, the limit is {max_tokens}")
+    if ids.min() < 0 or ids.max() >= vocab_size:
+        raise ValueError(f"input_ids: ids must be 0..{vocab_size - 1}, got {ids.min()}..{ids.max()}")
+
+
+def describe(error):
+    text = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)
+    exhausted = isinstance(error, MemoryError) or any(word in text.lower() for word in MEMORY_WORDS)
+    return f"OUT_OF_MEMORY {text}" if exhausted else text
+
+
+def open_session(graph, precision, threads):
+    """The session and what it is: {"engine", "precision", "threads"}."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    # A thread that spins takes a core from the other instances and from the service.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    device = openvino_device()
+    precision = resolve(precision, device is not None)
+    if device is not None:
+        options.add_provider_for_devices([device], {"load_config": json.dumps(openvino_settings(precision, threads))})
+    engine = "onnxruntime+openvino" if device is not None else "onnxruntime+cpu"
+    return ort.InferenceSession(str(graph), options), {"engine": engine, "precision": precision, "threads": threads}
+
+
+def openvino_device():
+    """The CPU as the OpenVINO plugin offers it, or None where the plugin is not installed."""
+    try:
+        import onnxruntime_ep_openvino as plugin
+    except ImportError:
+        return None
+    ort.register_execution_provider_library("openvino", plugin.get_library_path())
+    found = [d for d in ort.get_ep_devices() if d.ep_name == plugin.get_ep_name()]
+    return next((d for d in found if d.device.type == ort.OrtHardwareDeviceType.CPU), None)
+
+
+def openvino_settings(precision, threads):
+    settings = {
+        "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
+        "CPU_RUNTIME_CACHE_CAPACITY": SHAPE_CACHE,
+        # Pinned, the first threads of two instances would share one core.
+        "ENABLE_CPU_PINNING": "NO",
+        "NUM_STREAMS": "1",
+    }
+    return {"CPU": settings | ({"INFERENCE_NUM_THREADS": str(threads)} if threads else {})}
+
+
+def resolve(precision, openvino):
+    if precision == "bf16" and not openvino:
+        raise ValueError("precision bf16 needs onnxruntime-ep-openvino: ONNX Runtime's own CPU kernels have none")
+    if precision != "auto":
+        return precision
+    flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
+    return "bf16" if openvino and any(flag in flags for flag in BF16_FLAGS) else "fp32"
