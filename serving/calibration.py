@@ -24,6 +24,8 @@ BUDGETS = (128, 256, 512, 1024, 2048, 4096, 8192)
 TOLERANCE = 0.06
 REPEATS = 3
 SWEEP_SECONDS = 12.0
+# A batch keeps the next request waiting: none longer than this, whatever it would gain.
+LONGEST_BATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ async def _sweep(engine: Engine, layout: Layout, longest: int) -> dict[int, list
         for batch in _batches(budget, layout, longest):
             await engine.run(batch)
             figures.setdefault(budget, []).append(await _fastest(engine, batch))
-        if time.monotonic() > stop:
+        if time.monotonic() > stop or 2 * budget * max(figures[budget]) > LONGEST_BATCH_SECONDS:
             break
     return figures
 

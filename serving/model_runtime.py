@@ -13,7 +13,7 @@ from serving import served_model
 from serving.batching import Batcher, BatchLimits, Layout, Matrices, OutOfMemory, Rows
 from serving.batching.matrices import pad
 from serving.calibration import Calibration, calibrate, length_edges
-from serving.errors import SiftlineError, StartupError
+from serving.errors import SiftlineError, StartupError, Unavailable
 from serving.health import Health
 from serving.settings import ModelServiceSettings
 from serving.triton import OUTPUTS, EngineInfo, TritonEngine
@@ -42,8 +42,23 @@ class ModelRuntime:
         self._layout = Layout(self.model.inputs, self.model.pad_token_id, self.model.position_offset)
         self._watcher: asyncio.Task[None] | None = None
         self.triton_address = address
-        self.info: EngineInfo
-        self.batcher: Batcher
+        self._info: EngineInfo | None = None
+        self._batcher: Batcher | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        if self._info is None:
+            raise self._loading()
+        return self._info
+
+    @property
+    def batcher(self) -> Batcher:
+        if self._batcher is None:
+            raise self._loading()
+        return self._batcher
+
+    def _loading(self) -> Unavailable:
+        return Unavailable(f"{self.model.name} is still being loaded", reason="NOT_READY")
 
     @property
     def fingerprint(self) -> str:
@@ -55,11 +70,11 @@ class ModelRuntime:
             if self._server is not None:
                 await self._server.start()
             await self._load()
-            self.info = await self._engine.describe(self._canary(), self._settings.engine_timeout)
+            self._info = await self._engine.describe(self._canary(), self._settings.engine_timeout)
             calibration = await self._calibrate()
         except (SiftlineError, OutOfMemory) as error:
             raise StartupError(f"{self.model.name}: {error}") from error
-        self.batcher = Batcher(self._engine, self._layout, self._limits(calibration), time.monotonic)
+        self._batcher = Batcher(self._engine, self._layout, self._limits(calibration), time.monotonic)
         self._watcher = asyncio.create_task(self._watch(), name="readiness")
         await self._health.set_serving(True)
         log.info(

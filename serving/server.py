@@ -92,11 +92,25 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await server.start()
+    try:
+        await _until(stop, started)
+    finally:
+        await health.set_serving(False)
+        await server.stop(grace=drain_seconds)
+
+
+async def _until(stop: asyncio.Event, started: Callable[[], Awaitable[None]] | None) -> None:
+    """Waits for `stop`; what `started` raises ends the wait, and `stop` ends what `started` still does."""
+    stopped = asyncio.create_task(stop.wait())
     if started is not None:
-        await started()
-    await stop.wait()
-    await health.set_serving(False)
-    await server.stop(grace=drain_seconds)
+        starting = asyncio.ensure_future(started())
+        await asyncio.wait({stopped, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+            return
+        starting.result()
+    await stopped
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> None:
@@ -109,7 +123,7 @@ def _bind(server: grpc.aio.Server, listen: str) -> None:
 
 
 def _methods(service_names: Sequence[str]) -> list[str]:
-    pool = descriptor_pool.Default()  # type: ignore[no-untyped-call]
+    pool = descriptor_pool.Default()
     return [f"/{name}/{method.name}" for name in service_names for method in pool.FindServiceByName(name).methods]
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class ModelServiceSettings(BaseSettings, frozen=True, extra="forbid", cli_kebab_case=True):
+class ModelServiceSettings(BaseSettings):
     """Each field says why one would change it."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_parse_args=True, cli_kebab_case=True)
 
     model_dir: Path = Field(description="the exported model to serve (build/models/NAME)")
     listen: str = Field(description="HOST:PORT of gRPC; another host than 127.0.0.1 to be reached from outside")

@@ -107,21 +107,16 @@ def cut(tokens: Tokens, room: int, *, from_start: bool = False) -> tuple[Tokens,
     return Tokens(slices(tokens.ids, starts(tokens.lengths) + skip, lengths), lengths), over
 
 
-def surround(tokens: Tokens, prefix: Sequence[int], suffix: Sequence[int]) -> Tokens:
+def surround(tokens: Tokens, prefix: Sequence[int] | Int32, suffix: Sequence[int] | Int32) -> Tokens:
     """Each text with `prefix` before and `suffix` after it."""
-    added = len(prefix) + len(suffix)
-    lengths = tokens.lengths + np.int32(added)
-    begins = starts(lengths)
+    lengths = tokens.lengths + np.int32(len(prefix) + len(suffix))
+    begins = starts(lengths)[:, None]
+    before = begins + np.arange(len(prefix), dtype=np.int32)
+    after: Int32 = begins + lengths[:, None] - np.arange(len(suffix), 0, -1, dtype=np.int32)
     ids = np.empty(int(lengths.sum()), np.int32)
     inner = np.ones(len(ids), np.bool_)
-    for offset, token in enumerate(prefix):
-        ids[begins + offset] = token
-        inner[begins + offset] = False
-    for offset, token in enumerate(suffix):
-        at = begins + lengths - len(suffix) + offset
-        ids[at] = token
-        inner[at] = False
-    ids[inner] = tokens.ids
+    inner[before] = inner[after] = False
+    ids[before], ids[after], ids[inner] = prefix, suffix, tokens.ids
     return Tokens(ids, lengths)
 
 

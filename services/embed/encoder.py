@@ -1,0 +1,87 @@
+"""Texts to vectors: prompt, tokens, batch, dimensions, dtype. No transport in here."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.embed.quantization import Dtype, quantize
+from serving.batching import Priority, Rows
+from serving.errors import InvalidArgument
+from serving.model_runtime import ModelRuntime
+from serving.tokenization import TokenizerPool, Tokens, cut, surround
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeOptions:
+    """How a request wants its vectors. `prompt` is put in front of every text; `truncation` is error, end or start."""
+
+    prompt: str
+    truncation: str
+    dtype: Dtype
+    dimensions: int
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """vectors: bytes of [n, row_bytes]; lengths int32 [n] in tokens; truncated bool [n]; times in seconds."""
+
+    vectors: bytes
+    lengths: NDArray[np.int32]
+    truncated: NDArray[np.bool_]
+    tokenize_seconds: float
+    queue_seconds: float
+    compute_seconds: float
+
+
+class Encoder:
+    """The embedding model in service."""
+
+    def __init__(self, runtime: ModelRuntime, tokenizer: TokenizerPool) -> None:
+        self._runtime = runtime
+        self._model = runtime.model
+        self._tokenizer = tokenizer
+        self._prefix, self._suffix = tokenizer.special_tokens()
+
+    async def encode(self, texts: Sequence[str], options: EncodeOptions, deadline: float | None) -> Encoded:
+        """One vector per text, in order. `deadline` in time.monotonic seconds."""
+        started = time.perf_counter()
+        tokens = await self._tokenizer.tokenize([options.prompt + text for text in texts] if options.prompt else texts)
+        rows, truncated = self._rows(tokens, options.truncation)
+        tokenized = time.perf_counter()
+        completed = await self._runtime.batcher.submit(rows, options.priority, deadline)
+        vectors = shorten(completed.outputs, options.dimensions)
+        return Encoded(
+            quantize(vectors, options.dtype),
+            rows.lengths,
+            truncated,
+            tokenized - started,
+            completed.queue_seconds,
+            completed.compute_seconds,
+        )
+
+    def _rows(self, tokens: Tokens, truncation: str) -> tuple[Rows, NDArray[np.bool_]]:
+        room = self._model.max_tokens - len(self._prefix) - len(self._suffix)
+        kept, truncated = cut(tokens, room, from_start=truncation == "start")
+        if truncation == "error" and truncated.any():
+            worst = int(truncated.argmax())
+            count = int(tokens.lengths[worst]) + self._model.max_tokens - room
+            raise InvalidArgument(
+                f"texts[{worst}]",
+                f"{count} tokens with prompt and special tokens; the limit is {self._model.max_tokens}",
+            )
+        whole = surround(kept, self._prefix, self._suffix)
+        return Rows(whole.ids, whole.lengths), truncated
+
+
+def shorten(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """The first `dimensions` of each vector, normalised again (Matryoshka, Kusupati et al. 2022). 0 keeps all."""
+    if dimensions in (0, vectors.shape[1]):
+        return vectors
+    head = vectors[:, :dimensions]
+    norms = np.linalg.norm(head, axis=1, keepdims=True)
+    shortened: NDArray[np.float32] = head / np.maximum(norms, np.float32(1e-12))
+    return shortened

@@ -1,0 +1,106 @@
+"""(query, passage) pairs to scores: pairs, windows, batch, maximum over windows. No transport in here."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.batching import Priority, Rows
+from serving.batching.rows import starts
+from serving.errors import InvalidArgument
+from serving.model_runtime import ModelRuntime
+from serving.served_model import PairLayout
+from serving.tokenization import TokenizerPool, Tokens, cut, surround, windows
+
+# Overlap of the windows of a long passage (BCEmbedding, models/reranker.py): 80 tokens, a quarter of a small window.
+LONGEST_OVERLAP = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Per passage, in the order sent: logits float32 [n], scores float64 [n], windows int32 [n], truncated bool [n]."""
+
+    logits: NDArray[np.float32]
+    scores: NDArray[np.float64]
+    windows: NDArray[np.int32]
+    truncated: NDArray[np.bool_]
+    query_truncated: bool
+    tokens: int
+    tokenize_seconds: float
+    queue_seconds: float
+    compute_seconds: float
+
+    def ranking(self) -> NDArray[np.intp]:
+        """Indices of the passages, best first; ties keep the order sent."""
+        return np.argsort(-self.logits, kind="stable")
+
+
+class Scorer:
+    """The cross-encoder in service."""
+
+    def __init__(self, runtime: ModelRuntime, tokenizer: TokenizerPool, max_windows: int) -> None:
+        if runtime.model.pair is None:
+            raise ValueError(f"{runtime.model.name} is no reranker")
+        self._runtime = runtime
+        self._pair: PairLayout = runtime.model.pair
+        self._tokenizer = tokenizer
+        self._max_windows = max_windows
+
+    async def score(
+        self, query: str, passages: Sequence[str], long_passage: str, priority: Priority, deadline: float | None
+    ) -> Scored:
+        """`long_passage` is window, truncate or error; `deadline` in time.monotonic seconds."""
+        started = time.perf_counter()
+        tokens = await self._tokenizer.tokenize([query, *passages])
+        rows, counts, truncated, query_truncated = self._rows(tokens, long_passage)
+        tokenized = time.perf_counter()
+        completed = await self._runtime.batcher.submit(rows, priority, deadline)
+        logits = np.maximum.reduceat(completed.outputs[:, 0], starts(counts))
+        return Scored(
+            logits,
+            sigmoid(logits),
+            counts,
+            truncated,
+            query_truncated,
+            rows.tokens,
+            tokenized - started,
+            completed.queue_seconds,
+            completed.compute_seconds,
+        )
+
+    def _rows(self, tokens: Tokens, long_passage: str) -> tuple[Rows, NDArray[np.int32], NDArray[np.bool_], bool]:
+        """Pairs, windows per passage, passages cut, whether the query was cut. tokens: the query's, then passages'."""
+        pair = self._pair
+        query = tokens.of(0)[: pair.max_query_tokens]
+        passages = Tokens(tokens.ids[tokens.lengths[0] :], tokens.lengths[1:])
+        room = self._runtime.model.max_tokens - pair.specials - len(query)
+        pieces, counts, truncated = self._fit(passages, room, long_passage)
+        head = np.concatenate([pair.prefix, query, pair.middle]).astype(np.int32)
+        whole = surround(pieces, head, pair.suffix)
+        second = np.full(len(whole.lengths), len(head), np.int32) if pair.segment_ids else None
+        query_truncated = bool(tokens.lengths[0] > len(query))
+        return Rows(whole.ids, whole.lengths, second), counts, truncated, query_truncated
+
+    def _fit(
+        self, passages: Tokens, room: int, long_passage: str
+    ) -> tuple[Tokens, NDArray[np.int32], NDArray[np.bool_]]:
+        if long_passage == "window":
+            pieces, counts = windows(passages, room, min(LONGEST_OVERLAP, room // 4))
+            if len(pieces.lengths) > self._max_windows:
+                found = f"{len(pieces.lengths)} windows of {room} tokens"
+                raise InvalidArgument("passages", f"{found}; the limit is {self._max_windows} per request")
+            return pieces, counts, np.zeros(len(counts), np.bool_)
+        pieces, truncated = cut(passages, room)
+        if long_passage == "error" and truncated.any():
+            worst = int(truncated.argmax())
+            count = int(passages.lengths[worst])
+            raise InvalidArgument(f"passages[{worst}]", f"{count} tokens; beside this query the limit is {room}")
+        return pieces, np.ones(len(truncated), np.int32), truncated
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """In double precision, so that distinct logits give distinct scores (bf16 saturates at 1.0)."""
+    scores: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
+    return scores

@@ -1,0 +1,41 @@
+"""Checks that every service makes of what it is sent; each error names the field and the limit."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import grpc
+
+from serving.errors import InvalidArgument
+
+T = TypeVar("T")
+
+
+def check_count(field: str, count: int, limit: int) -> None:
+    """1 to `limit` items."""
+    if count == 0:
+        raise InvalidArgument(field, f"empty; 1 to {limit} are needed")
+    if count > limit:
+        raise InvalidArgument(field, f"{count} items; the limit is {limit} per request")
+
+
+def check_text(field: str, text: str, limit: int, *, empty: bool = False) -> None:
+    """At most `limit` bytes of UTF-8; not empty unless allowed."""
+    if not text and not empty:
+        raise InvalidArgument(field, f"empty; 1 to {limit} bytes are needed")
+    # Characters first: a text can't have fewer bytes, and seldom needs counting.
+    if len(text) > limit or (len(text) * 4 > limit and len(text.encode()) > limit):
+        raise InvalidArgument(field, f"{len(text.encode())} bytes; the limit is {limit}")
+
+
+def check_choice(field: str, choices: Mapping[Any, T], value: int) -> T:
+    """What an enum's number stands for."""
+    if value not in choices:
+        raise InvalidArgument(field, f"{value} is not one of its values, 0 to {max(choices)}")
+    return choices[value]
+
+
+def deadline_of(context: grpc.aio.ServicerContext) -> float | None:
+    """The caller's deadline in time.monotonic seconds, None when it set none."""
+    left = context.time_remaining()
+    return None if left is None else time.monotonic() + left
