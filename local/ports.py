@@ -1,0 +1,68 @@
+"""Which loopback port every part of the one-machine stack listens on."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass, fields
+
+from serving.errors import InvalidArgument, Unavailable
+
+HOST = "127.0.0.1"
+LAST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The defaults are those that the README names."""
+
+    gateway: int = 50050
+    embed: int = 50051
+    rerank: int = 50052
+    gateway_metrics: int = 9100
+    embed_metrics: int = 9101
+    rerank_metrics: int = 9102
+    embed_triton_grpc: int = 8001
+    embed_triton_http: int = 8000
+    embed_triton_metrics: int = 8002
+    rerank_triton_grpc: int = 8011
+    rerank_triton_http: int = 8010
+    rerank_triton_metrics: int = 8012
+    redis: int = 6379
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(astuple(self))
+
+
+COUNT = len(fields(Ports))
+
+
+def from_base(base: int) -> Ports:
+    """Consecutive ports from `base` on; 0 picks ports that are free now."""
+    if base == 0:
+        return _free()
+    if not 1024 <= base <= LAST_PORT - COUNT:
+        raise InvalidArgument("port-base", f"{base} is not 0 or between 1024 and {LAST_PORT - COUNT}")
+    return Ports(*range(base, base + COUNT))
+
+
+def require_free(ports: Ports, without: str) -> None:
+    """Unavailable, naming the first port that something else listens on; `without` names a part that is not started."""
+    for field, port in zip(fields(ports), ports, strict=True):
+        if field.name == without:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                name = field.name.replace("_", " ")
+                raise Unavailable(
+                    f"port {port} ({name}) cannot be used: {error.strerror}; choose others with --port-base",
+                    reason="PORT_IN_USE",
+                ) from error
+
+
+def _free() -> Ports:
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(COUNT)]
+        return Ports(*(each.getsockname()[1] for each in sockets))
