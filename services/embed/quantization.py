@@ -5,6 +5,9 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
+LITTLE_FLOAT32 = np.dtype(np.float32).newbyteorder("<")
+LITTLE_FLOAT16 = np.dtype(np.float16).newbyteorder("<")
+
 
 class Dtype(enum.Enum):
     FLOAT32 = "float32"
@@ -17,10 +20,11 @@ def quantize(vectors: NDArray[np.float32], dtype: Dtype) -> bytes:
     """float32 [n, d] to n * row_bytes: 4d, 2d, d (round(127 x), clipped) or ceil(d / 8) (sign bits, high bit first)."""
     match dtype:
         case Dtype.FLOAT32:
-            return vectors.astype("<f4", copy=False).tobytes()
+            return vectors.astype(LITTLE_FLOAT32, copy=False).tobytes()
         case Dtype.FLOAT16:
-            return vectors.astype("<f2").tobytes()
+            return vectors.astype(LITTLE_FLOAT16).tobytes()
         case Dtype.INT8:
             return np.clip(np.rint(vectors * 127), -127, 127).astype(np.int8).tobytes()
         case Dtype.BINARY:
-            return bytes(np.packbits(vectors > 0, axis=1))
+            bits: NDArray[np.uint8] = np.packbits(vectors > 0, axis=1)
+            return bits.tobytes()
