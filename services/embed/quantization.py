@@ -5,8 +5,8 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
-LITTLE_FLOAT32 = np.dtype(np.float32).newbyteorder("<")
-LITTLE_FLOAT16 = np.dtype(np.float16).newbyteorder("<")
+LITTLE_FLOAT32: np.dtype[np.float32] = np.dtype(np.float32).newbyteorder("<")
+LITTLE_FLOAT16: np.dtype[np.float16] = np.dtype(np.float16).newbyteorder("<")
 
 
 class Dtype(enum.Enum):
