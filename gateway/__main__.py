@@ -1,0 +1,30 @@
+"""`python -m gateway`: builds the parts and serves."""
+
+from gateway.app import SERVICES, App
+from gateway.settings import GatewaySettings
+from serving.health import Health
+from serving.server import run, serve
+from serving.telemetry import start_metrics_server
+
+
+async def main() -> None:
+    settings = GatewaySettings(_cli_parse_args=True)
+    health = Health(SERVICES)
+    app = App(settings, health)
+    start_metrics_server(settings.metrics)
+    try:
+        await serve(
+            settings.listen,
+            app.register,
+            SERVICES,
+            health,
+            max_message_bytes=settings.max_message_bytes,
+            drain_seconds=settings.drain_s,
+            started=app.start,
+        )
+    finally:
+        await app.aclose()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,103 @@
+"""Wire messages of the search service to the gateway's types and back."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from google.protobuf import json_format, struct_pb2
+
+from gateway.ingest import Incoming
+from gateway.recall import Collection, Document, FieldType
+from gateway.search import Found, Hit, Query, RecallMode
+from serving.errors import InvalidArgument
+from siftline.search.v1 import search_pb2 as pb
+
+_FIELD_TYPES = {pb.FIELD_TYPE_TAG: FieldType.TAG, pb.FIELD_TYPE_NUMBER: FieldType.NUMBER}
+_WIRE_FIELD_TYPES = {kind: number for number, kind in _FIELD_TYPES.items()}
+
+
+def fields(wire: Iterable[pb.Field]) -> dict[str, FieldType]:
+    return {field.name: _FIELD_TYPES[field.type] for field in wire}
+
+
+def collection(known: Collection, count: int) -> pb.Collection:
+    return pb.Collection(
+        name=known.name,
+        fingerprint=known.fingerprint,
+        dimensions=known.dimensions,
+        fields=[pb.Field(name=name, type=_WIRE_FIELD_TYPES[kind]) for name, kind in known.fields.items()],
+        count=count,
+        recall_weight=known.recall_weight,
+        model=known.model,
+    )
+
+
+def incoming(place: int, wire: pb.Document) -> Incoming:
+    """Raises InvalidArgument for metadata that JSON has no words for."""
+    try:
+        metadata: dict[str, Any] = json_format.MessageToDict(wire.metadata)
+    except json_format.SerializeToJsonError as error:
+        field = f"documents[{place}].metadata"
+        raise InvalidArgument(field, "holds a number that is not finite, or a value without a kind") from error
+    text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if metadata else ""
+    return Incoming(Document(wire.id, wire.text, wire.title, text), metadata)
+
+
+def document(stored: Document) -> pb.Document:
+    return pb.Document(id=stored.id, text=stored.text, title=stored.title, metadata=_struct(stored.metadata))
+
+
+def query(request: pb.SearchRequest) -> Query:
+    return Query(
+        collection=request.collection,
+        text=request.query,
+        top_k=request.top_k,
+        depth=request.recall_depth,
+        mode=RecallMode(request.recall or pb.RECALL_MODE_VECTOR),
+        rerank=request.rerank != pb.RERANK_MODE_OFF,
+        min_score=request.min_score if request.HasField("min_score") else None,
+        filter=request.filter,
+        recall_weight=request.recall_weight if request.HasField("recall_weight") else None,
+    )
+
+
+def found(result: Found, return_fields: Sequence[str]) -> pb.SearchResponse:
+    return pb.SearchResponse(
+        hits=[_hit(hit, frozenset(return_fields)) for hit in result.hits],
+        degraded=[f"DEGRADED_{result.degraded.name}"] if result.degraded else [],
+        timings=pb.Timings(
+            embed_us=result.embed.micros,
+            recall_us=result.recall.micros,
+            rerank_us=result.rerank.micros,
+            embedding_cached=result.cached,
+        ),
+        embed_fingerprint=result.embed_fingerprint,
+        rerank_fingerprint=result.rerank_fingerprint,
+        recalled=result.recalled,
+    )
+
+
+def _hit(hit: Hit, wanted: frozenset[str]) -> pb.Hit:
+    passage, stored = hit.passage, hit.passage.document
+    return pb.Hit(
+        id=stored.id,
+        title=stored.title if not wanted or "title" in wanted else "",
+        text=stored.text if not wanted or "text" in wanted else "",
+        metadata=_struct(stored.metadata, wanted),
+        recall_rank=hit.recall_rank,
+        recall_score=hit.recall_score,
+        rerank_score=hit.probability,
+        rerank_logit=hit.logit,
+        score=hit.score,
+        vector_rank=passage.vector_rank,
+        text_rank=passage.text_rank,
+    )
+
+
+def _struct(metadata: str, wanted: frozenset[str] = frozenset()) -> struct_pb2.Struct | None:
+    if not metadata:
+        return None
+    values = json.loads(metadata)
+    if wanted:
+        values = {name: value for name, value in values.items() if name in wanted}
+    return json_format.ParseDict(values, struct_pb2.Struct())

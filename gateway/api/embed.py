@@ -1,0 +1,48 @@
+"""EmbedService as the gateway serves it: the same contract, with the cache in front."""
+
+import time
+
+import grpc
+
+from gateway import validation
+from gateway.clients import EmbedClient
+from gateway.deadline import Deadline
+from gateway.embedder import Embedded, Embedder
+from serving.errors import NotFound
+from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
+from siftline.embed.v1.embed_pb2 import EmbedRequest, EmbedResponse, GetModelRequest, GetModelResponse
+
+
+class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
+    def __init__(self, embedder: Embedder, client: EmbedClient, default_deadline_s: float) -> None:
+        self._embedder = embedder
+        self._client = client
+        self._default_deadline_s = default_deadline_s
+
+    async def Embed(self, request: EmbedRequest, context: grpc.aio.ServicerContext) -> EmbedResponse:
+        started, deadline = time.perf_counter(), Deadline.of(context, self._default_deadline_s)
+        model = await self._client.model(deadline)
+        if request.model not in ("", model.name):
+            raise NotFound(f"model {request.model!r:.200} is not served here, {model.name!r} is")
+        validation.embed_request(request, model)
+        embedded = await self._embedder.embed(request, deadline)
+        response = _response(embedded, request.dtype)
+        response.timings.total_us = int((time.perf_counter() - started) * 1e6)
+        return response
+
+    async def GetModel(self, request: GetModelRequest, context: grpc.aio.ServicerContext) -> GetModelResponse:
+        return await self._client.get_model(request, Deadline.of(context, self._default_deadline_s))
+
+
+def _response(embedded: Embedded, dtype: "embed_pb2.Dtype") -> EmbedResponse:
+    return EmbedResponse(
+        vectors=b"".join(row.vector for row in embedded.rows),
+        count=len(embedded.rows),
+        dimensions=embedded.dimensions,
+        dtype=dtype,
+        token_counts=[row.tokens for row in embedded.rows],
+        truncated=[row.truncated for row in embedded.rows],
+        fingerprint=embedded.fingerprint,
+        timings=embedded.timings,
+        cached=embedded.cached,
+    )

@@ -1,0 +1,26 @@
+"""RerankService as the gateway serves it: handed through within the caller's deadline. The service checks requests."""
+
+import grpc
+
+from gateway.clients import RerankClient
+from gateway.deadline import Deadline
+from serving.errors import Unavailable
+from siftline.rerank.v1 import rerank_pb2_grpc
+from siftline.rerank.v1.rerank_pb2 import GetModelRequest, GetModelResponse, RerankRequest, RerankResponse
+
+
+class RerankServicer(rerank_pb2_grpc.RerankServiceServicer):
+    def __init__(self, client: RerankClient | None, default_deadline_s: float) -> None:
+        self._client = client
+        self._default_deadline_s = default_deadline_s
+
+    async def Rerank(self, request: RerankRequest, context: grpc.aio.ServicerContext) -> RerankResponse:
+        return await self._known().rerank(request, Deadline.of(context, self._default_deadline_s))
+
+    async def GetModel(self, request: GetModelRequest, context: grpc.aio.ServicerContext) -> GetModelResponse:
+        return await self._known().get_model(request, Deadline.of(context, self._default_deadline_s))
+
+    def _known(self) -> RerankClient:
+        if self._client is None:
+            raise Unavailable("this gateway has no rerank service")
+        return self._client

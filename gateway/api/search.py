@@ -1,0 +1,157 @@
+"""SearchService."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import grpc
+
+from gateway import validation
+from gateway.api import convert
+from gateway.clients import EmbedClient
+from gateway.deadline import Deadline
+from gateway.ingest import Incoming, Ingest
+from gateway.recall import Collection, Recall
+from gateway.recall.registry import Registry
+from gateway.search import Search
+from gateway.settings import GatewaySettings
+from serving.errors import FailedPrecondition, InvalidArgument
+from siftline.search.v1 import search_pb2 as pb
+from siftline.search.v1 import search_pb2_grpc
+
+
+class SearchServicer(search_pb2_grpc.SearchServiceServicer):
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        registry: Registry,
+        index: Recall,
+        client: EmbedClient,
+        ingest: Ingest,
+        search: Search,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._index = index
+        self._client = client
+        self._ingest = ingest
+        self._search = search
+
+    async def CreateCollection(
+        self, request: pb.CreateCollectionRequest, context: grpc.aio.ServicerContext
+    ) -> pb.CreateCollectionResponse:
+        validation.create_collection(request)
+        model = await self._client.refresh(self._deadline(context))
+        if request.fingerprint not in ("", model.fingerprint):
+            raise FailedPrecondition(
+                f"fingerprint: {request.fingerprint!r:.80} was asked for, but the model in service, {model.name!r}, "
+                f"has {model.fingerprint!r}",
+                reason="MODEL_MISMATCH",
+            )
+        weighted = request.HasField("recall_weight")
+        collection = await self._registry.create(
+            request.name,
+            fingerprint=model.fingerprint,
+            model=model.name,
+            dimensions=model.dimensions,
+            fields=convert.fields(request.fields),
+            recall_weight=request.recall_weight if weighted else self._settings.recall_weight,
+        )
+        return pb.CreateCollectionResponse(collection=convert.collection(collection, 0))
+
+    async def GetCollection(
+        self, request: pb.GetCollectionRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetCollectionResponse:
+        collection = await self._named("name", request.name)
+        count = await self._index.count(collection, "", self._deadline(context).require())
+        return pb.GetCollectionResponse(collection=convert.collection(collection, count))
+
+    async def ListCollections(
+        self, request: pb.ListCollectionsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListCollectionsResponse:
+        deadline, response = self._deadline(context), pb.ListCollectionsResponse()
+        for collection in await self._registry.all():
+            count = await self._index.count(collection, "", deadline.require())
+            response.collections.append(convert.collection(collection, count))
+        return response
+
+    async def DropCollection(
+        self, request: pb.DropCollectionRequest, context: grpc.aio.ServicerContext
+    ) -> pb.DropCollectionResponse:
+        validation.collection_name("name", request.name)
+        await self._registry.drop(request.name)
+        return pb.DropCollectionResponse()
+
+    async def Upsert(self, request: pb.UpsertRequest, context: grpc.aio.ServicerContext) -> pb.UpsertResponse:
+        validation.collection_name("collection", request.collection)
+        stored = await self._ingest.run(
+            request.collection, _once(_incoming(request.documents)), self._deadline(context)
+        )
+        return pb.UpsertResponse(upserted=stored.documents, tokens=stored.tokens)
+
+    async def UpsertStream(
+        self, requests: AsyncIterator[pb.UpsertStreamRequest], context: grpc.aio.ServicerContext
+    ) -> pb.UpsertStreamResponse:
+        first = await anext(aiter(requests), None)
+        if first is None:
+            raise InvalidArgument("collection", "the stream ended before its first message")
+        validation.collection_name("collection", first.collection)
+        deadline = Deadline.of(context, _STREAM_DEADLINE_S)
+        stored = await self._ingest.run(first.collection, _batches(first, requests), deadline)
+        return pb.UpsertStreamResponse(upserted=stored.documents, tokens=stored.tokens)
+
+    async def Delete(self, request: pb.DeleteRequest, context: grpc.aio.ServicerContext) -> pb.DeleteResponse:
+        validation.ids(request.ids)
+        collection = await self._named("collection", request.collection)
+        deleted = await self._index.delete(collection, request.ids, self._deadline(context).require())
+        return pb.DeleteResponse(deleted=deleted)
+
+    async def Get(self, request: pb.GetRequest, context: grpc.aio.ServicerContext) -> pb.GetResponse:
+        validation.ids(request.ids)
+        collection = await self._named("collection", request.collection)
+        documents = await self._index.get(collection, request.ids, self._deadline(context).require())
+        return pb.GetResponse(documents=map(convert.document, documents))
+
+    async def Count(self, request: pb.CountRequest, context: grpc.aio.ServicerContext) -> pb.CountResponse:
+        validation.filter_text(request.filter)
+        collection = await self._named("collection", request.collection)
+        return pb.CountResponse(
+            count=await self._index.count(collection, request.filter, self._deadline(context).require())
+        )
+
+    async def Search(self, request: pb.SearchRequest, context: grpc.aio.ServicerContext) -> pb.SearchResponse:
+        started, deadline = time.perf_counter(), self._deadline(context)
+        model = await self._client.model(deadline)
+        validation.search_request(request, model.limits.max_text_bytes)
+        found = await self._search.run(convert.query(request), deadline)
+        response = convert.found(found, request.return_fields)
+        response.timings.total_us = int((time.perf_counter() - started) * 1e6)
+        return response
+
+    def _deadline(self, context: grpc.aio.ServicerContext) -> Deadline:
+        return Deadline.of(context, self._settings.default_deadline_s)
+
+    async def _named(self, field: str, name: str) -> Collection:
+        validation.collection_name(field, name)
+        return await self._registry.get(name)
+
+
+_STREAM_DEADLINE_S = 3600.0  # a stream without a deadline lasts as long as its client goes on sending
+
+
+def _incoming(documents: Sequence[pb.Document]) -> list[Incoming]:
+    validation.documents(documents)
+    return [convert.incoming(place, document) for place, document in enumerate(documents)]
+
+
+async def _once(documents: Sequence[Incoming]) -> AsyncIterator[Sequence[Incoming]]:
+    yield documents
+
+
+async def _batches(
+    first: pb.UpsertStreamRequest, rest: AsyncIterator[pb.UpsertStreamRequest]
+) -> AsyncIterator[Sequence[Incoming]]:
+    yield _incoming(first.documents)
+    async for request in rest:
+        if request.collection not in ("", first.collection):
+            raise InvalidArgument("collection", f"{request.collection!r:.80} is not that of the stream's first message")
+        yield _incoming(request.documents)

@@ -1,0 +1,98 @@
+"""The gateway's parts, put together from its settings."""
+
+import asyncio
+
+import grpc
+
+from gateway.api.embed import EmbedServicer
+from gateway.api.rerank import RerankServicer
+from gateway.api.search import SearchServicer
+from gateway.clients import EmbedClient, RerankClient
+from gateway.embedder import Embedder
+from gateway.embedding_cache import EmbeddingCache
+from gateway.ingest import Ingest
+from gateway.readiness import Readiness
+from gateway.recall.redis_index import RedisIndex
+from gateway.recall.registry import Registry
+from gateway.reranking import Reranking
+from gateway.search import Search
+from gateway.settings import GatewaySettings
+from serving.errors import StartupError
+from serving.health import Health
+from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
+from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
+from siftline.search.v1 import search_pb2, search_pb2_grpc
+
+SERVICES = (
+    search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
+    embed_pb2.DESCRIPTOR.services_by_name["EmbedService"].full_name,
+    rerank_pb2.DESCRIPTOR.services_by_name["RerankService"].full_name,
+)
+
+
+class App:
+    """Everything behind the server. Made inside a running event loop; raises StartupError for a URL that is none."""
+
+    def __init__(self, settings: GatewaySettings, health: Health) -> None:
+        self._settings = settings
+        self._embed = EmbedClient(settings.embed, settings.max_message_bytes)
+        self._rerank = RerankClient(settings.rerank, settings.max_message_bytes) if settings.rerank else None
+        try:
+            self._cache = _cache(settings)
+            self._index = RedisIndex(
+                settings.index_url,
+                timeout_s=settings.index_timeout_s,
+                ef_runtime=settings.index_ef_runtime,
+                durable=settings.index_durable,
+            )
+        except ValueError as error:
+            raise StartupError(f"cache or index URL: {error}") from error
+        self._registry = Registry(self._index.redis, self._index, settings.index_timeout_s)
+        self._embedder = Embedder(self._embed, self._cache, settings.cache_salt)
+        self._readiness = Readiness(
+            health, self._embed, self._rerank, self._index, self._registry, settings.model_refresh_s
+        )
+        self._watch: asyncio.Task[None] | None = None
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Adds the three services."""
+        settings = self._settings
+        ingest = Ingest(
+            self._registry,
+            self._index,
+            self._embedder,
+            batch=settings.upsert_batch,
+            overlap=settings.upsert_overlap,
+            cached=settings.cache_documents,
+        )
+        search = Search(self._registry, self._index, self._embedder, Reranking(self._rerank, settings.rerank_budget_s))
+        search_pb2_grpc.add_SearchServiceServicer_to_server(
+            SearchServicer(settings, self._registry, self._index, self._embed, ingest, search), server
+        )
+        embed_pb2_grpc.add_EmbedServiceServicer_to_server(
+            EmbedServicer(self._embedder, self._embed, settings.default_deadline_s), server
+        )
+        rerank_pb2_grpc.add_RerankServiceServicer_to_server(
+            RerankServicer(self._rerank, settings.default_deadline_s), server
+        )
+
+    async def start(self) -> None:
+        """Begins to look whether the parts answer; the gateway is ready once they do."""
+        self._watch = asyncio.create_task(self._readiness.run())
+
+    async def aclose(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._cache is not None:
+            await self._cache.aclose()
+        await self._index.aclose()
+        await self._embed.aclose()
+        if self._rerank is not None:
+            await self._rerank.aclose()
+
+
+def _cache(settings: GatewaySettings) -> EmbeddingCache | None:
+    if not settings.cache_url:
+        return None
+    return EmbeddingCache(settings.cache_url, ttl_s=settings.cache_ttl_s, budget_s=settings.cache_budget_s)

@@ -1,0 +1,181 @@
+"""Channels to the embed and rerank services: balancing, keepalive, deadlines, retries, and who the model is.
+
+Every call here is idempotent, so gRPC's own retries are on: few, with jitter, a shared budget, and obeying the
+server's pushback. A status that comes back becomes one of our errors here, once.
+"""
+
+import asyncio
+import json
+import logging
+from typing import Any, Generic, TypeVar
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from gateway import metrics
+from gateway.deadline import Deadline
+from serving.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    Overloaded,
+    SiftlineError,
+    Unavailable,
+)
+from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
+from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+Model = TypeVar("Model", embed_pb2.GetModelResponse, rerank_pb2.GetModelResponse)
+
+_SERVICE_CONFIG = json.dumps(
+    {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 3,
+                    "initialBackoff": "0.02s",
+                    "maxBackoff": "0.2s",
+                    "backoffMultiplier": 3,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ],
+        "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+    }
+)
+
+
+def open_channel(target: str, max_message_bytes: int) -> grpc.aio.Channel:
+    """A channel that notices a dead peer within half a minute and comes back to it within a second."""
+    return grpc.aio.insecure_channel(
+        target,
+        options=[
+            ("grpc.service_config", _SERVICE_CONFIG),
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.keepalive_time_ms", 20_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1_000),
+        ],
+    )
+
+
+class ModelClient(Generic[Model]):
+    """One service and the model that it serves, kept fresh by `watch`."""
+
+    service = ""
+
+    def __init__(self, channel: grpc.aio.Channel, stub: Any, ask: Any) -> None:
+        self._channel = channel
+        self._stub = stub
+        self._ask = ask
+        self._model: Model | None = None
+
+    async def model(self, deadline: Deadline) -> Model:
+        """What the service said of its model when last asked; asks when it never answered."""
+        return self._model if self._model is not None else await self.refresh(deadline)
+
+    async def refresh(self, deadline: Deadline) -> Model:
+        """Asks the service now. Raises Unavailable, DeadlineExceeded."""
+        try:
+            model: Model = await self._call(self._stub.GetModel, self._ask, deadline)
+        except SiftlineError:
+            metrics.MODEL_READY.labels(self.service).set(0)
+            raise
+        metrics.MODEL_READY.labels(self.service).set(1)
+        if self._model is not None and self._model.fingerprint != model.fingerprint:
+            log.info("%s: model changed from %s to %s", self.service, self._model.fingerprint, model.fingerprint)
+        self._model = model
+        return model
+
+    async def is_ready(self, timeout_s: float = 2.0) -> bool:
+        """Whether the service answers."""
+        try:
+            await self.refresh(Deadline(timeout_s))
+        except SiftlineError:
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        await self._channel.close()
+
+    async def _call(self, method: Any, request: Any, deadline: Deadline) -> Any:
+        try:
+            return await method(request, timeout=deadline.require())
+        except grpc.aio.AioRpcError as error:
+            raise translated(self.service, error) from error
+        except asyncio.CancelledError:
+            raise
+        except grpc.aio.UsageError as error:  # the channel is closed: we are on our way down
+            raise Unavailable(f"{self.service} service: connection closed") from error
+
+
+class EmbedClient(ModelClient[embed_pb2.GetModelResponse]):
+    service = "embed"
+
+    def __init__(self, target: str, max_message_bytes: int) -> None:
+        channel = open_channel(target, max_message_bytes)
+        super().__init__(channel, embed_pb2_grpc.EmbedServiceStub(channel), embed_pb2.GetModelRequest())
+
+    async def embed(self, request: embed_pb2.EmbedRequest, deadline: Deadline) -> embed_pb2.EmbedResponse:
+        """Vectors straight from the service."""
+        response: embed_pb2.EmbedResponse = await self._call(self._stub.Embed, request, deadline)
+        return response
+
+    async def get_model(self, request: embed_pb2.GetModelRequest, deadline: Deadline) -> embed_pb2.GetModelResponse:
+        response: embed_pb2.GetModelResponse = await self._call(self._stub.GetModel, request, deadline)
+        return response
+
+
+class RerankClient(ModelClient[rerank_pb2.GetModelResponse]):
+    service = "rerank"
+
+    def __init__(self, target: str, max_message_bytes: int) -> None:
+        channel = open_channel(target, max_message_bytes)
+        super().__init__(channel, rerank_pb2_grpc.RerankServiceStub(channel), rerank_pb2.GetModelRequest())
+
+    async def rerank(self, request: rerank_pb2.RerankRequest, deadline: Deadline) -> rerank_pb2.RerankResponse:
+        """Scores straight from the service."""
+        response: rerank_pb2.RerankResponse = await self._call(self._stub.Rerank, request, deadline)
+        return response
+
+    async def get_model(self, request: rerank_pb2.GetModelRequest, deadline: Deadline) -> rerank_pb2.GetModelResponse:
+        response: rerank_pb2.GetModelResponse = await self._call(self._stub.GetModel, request, deadline)
+        return response
+
+
+def translated(service: str, error: grpc.aio.AioRpcError) -> SiftlineError:
+    """Our error for a status that a service answered, or that gRPC made because it did not."""
+    code, message = error.code(), error.details() or ""
+    if code == grpc.StatusCode.INVALID_ARGUMENT:
+        field, _, rest = message.partition(": ")
+        return InvalidArgument(field, rest) if rest else InvalidArgument("request", message)
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return Overloaded(f"{service} service: {message}", retry_after=_retry_after(error))
+    if code == grpc.StatusCode.UNAVAILABLE:
+        return Unavailable(f"{service} service: {message}")
+    known = {
+        grpc.StatusCode.NOT_FOUND: NotFound,
+        grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+        grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    }
+    kind = known.get(code)
+    return kind(message) if kind else Internal(f"{service} service: {code.name}")
+
+
+def _retry_after(error: grpc.aio.AioRpcError) -> float:
+    status = rpc_status.from_call(error)
+    for detail in status.details if status is not None else ():
+        info = error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            return float(info.retry_delay.ToNanoseconds() / 1e9)
+    return 1.0

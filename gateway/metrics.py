@@ -1,0 +1,76 @@
+"""Every metric of the gateway beyond those of its gRPC server, declared once and registered at start."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from serving.telemetry import SECONDS
+
+CACHE_OUTCOMES = ("hit", "miss", "coalesced", "duplicate")
+CACHE_OPERATIONS = ("get", "set")
+CACHE_ERRORS = ("timeout", "connection", "response", "corrupt", "skipped", "dropped")
+STAGES = ("embed", "recall", "rerank", "store")
+DEGRADED = ("RERANK_TIMEOUT", "RERANK_UNAVAILABLE", "RERANK_OVERLOADED")
+
+CACHE_TEXTS = Counter(
+    "siftline_cache_texts_total",
+    "Texts looked up in the embedding cache: found, not found, awaited from another request, repeated in the request",
+    ["outcome"],
+)
+CACHE_FAILURES = Counter(
+    "siftline_cache_errors_total",
+    "Cache operations that failed (skipped: circuit open; dropped: too many writes waiting); requests go on without",
+    ["operation", "kind"],
+)
+CACHE_BYTES = Counter("siftline_cache_bytes_total", "Bytes of values read from and written to the cache", ["operation"])
+CACHE_SECONDS = Histogram(
+    "siftline_cache_seconds",
+    "Time of one MGET or one pipelined SET",
+    ["operation"],
+    buckets=(0.0001, 0.0002, 0.0005, *SECONDS),
+)
+CACHE_OPEN = Gauge("siftline_cache_circuit_open", "1 while the cache is left alone after failures", ["operation"])
+
+STAGE_SECONDS = Histogram(
+    "siftline_search_stage_seconds", "Time of one stage of a search or upsert", ["stage"], buckets=SECONDS
+)
+DEGRADED_SEARCHES = Counter(
+    "siftline_search_degraded_total", "Searches answered in recall order, by reason", ["reason"]
+)
+DOCUMENTS = Counter("siftline_documents_upserted_total", "Documents stored")
+MODEL_READY = Gauge("siftline_gateway_model_ready", "1 while the service answered its last GetModel", ["service"])
+
+for _outcome in CACHE_OUTCOMES:
+    CACHE_TEXTS.labels(_outcome)
+for _operation in CACHE_OPERATIONS:
+    CACHE_SECONDS.labels(_operation)
+    CACHE_BYTES.labels(_operation)
+    CACHE_OPEN.labels(_operation)
+    for _kind in CACHE_ERRORS:
+        CACHE_FAILURES.labels(_operation, _kind)
+for _stage in STAGES:
+    STAGE_SECONDS.labels(_stage)
+for _reason in DEGRADED:
+    DEGRADED_SEARCHES.labels(_reason)
+for _service in ("embed", "rerank"):
+    MODEL_READY.labels(_service)
+
+
+class Stopwatch:
+    """Time of one stage, in microseconds once it has ended."""
+
+    micros = 0
+
+
+@contextmanager
+def stage(name: str) -> Iterator[Stopwatch]:
+    """Times a stage for the metric and for the reply."""
+    watch, started = Stopwatch(), perf_counter()
+    try:
+        yield watch
+    finally:
+        seconds = perf_counter() - started
+        watch.micros = int(seconds * 1e6)
+        STAGE_SECONDS.labels(name).observe(seconds)

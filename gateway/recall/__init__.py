@@ -1,0 +1,99 @@
+"""The first stage's seam: where documents are kept and how passages are found. The rest sees these types only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+
+class FieldType(Enum):
+    """Metadata that filters may use."""
+
+    TAG = "tag"
+    NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A named set of documents with vectors of one model. `uid` is new with every creation, also of the same name."""
+
+    name: str
+    uid: str
+    fingerprint: str
+    model: str
+    dimensions: int
+    fields: Mapping[str, FieldType]
+    recall_weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`metadata` is the JSON text of an object, or empty."""
+
+    id: str
+    text: str
+    title: str = ""
+    metadata: str = ""
+
+    @property
+    def passage(self) -> str:
+        """What is embedded and reranked."""
+        return f"{self.title} {self.text}" if self.title else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A document as it goes into the index: fp16 little-endian vector, values of the collection's fields."""
+
+    document: Document
+    vector: bytes
+    tags: Mapping[str, Sequence[str | bool]] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Passage:
+    """A document that recall found. `cosine` is None when it was found by words alone and no vector was at hand."""
+
+    document: Document
+    cosine: float | None = None
+    bm25: float | None = None
+    vector_rank: int = 0
+    text_rank: int = 0
+
+
+class Recall(Protocol):
+    """An index. Errors: NotFound, InvalidArgument("filter"), Unavailable, Overloaded, DeadlineExceeded, Internal."""
+
+    async def create(self, collection: Collection, timeout_s: float) -> None:
+        """Makes the empty index of a new collection."""
+
+    async def drop(self, uid: str, timeout_s: float) -> None:
+        """Drops an index and its documents; nothing when it is not there."""
+
+    async def upsert(self, collection: Collection, documents: Sequence[Indexed], timeout_s: float) -> None:
+        """Stores documents, replacing those of the same id; returns once they are durable."""
+
+    async def delete(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> int:
+        """How many of them were there; returns once their absence is durable."""
+
+    async def get(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> list[Document]:
+        """Those that exist, in the order asked."""
+
+    async def count(self, collection: Collection, filter_text: str, timeout_s: float) -> int:
+        """Documents that match the filter; all of them with an empty one."""
+
+    async def nearest(
+        self, collection: Collection, vector: bytes, depth: int, filter_text: str, timeout_s: float
+    ) -> list[Passage]:
+        """The `depth` documents of highest cosine to the fp16 `vector`, best first, ties by id."""
+
+    async def matching(
+        self, collection: Collection, query: str, depth: int, filter_text: str, timeout_s: float
+    ) -> list[Passage]:
+        """The `depth` documents of highest BM25 score for the words of `query`, best first, ties by id."""
+
+    async def cosines(
+        self, collection: Collection, vector: bytes, documents: Sequence[Document], timeout_s: float
+    ) -> list[float]:
+        """Cosine of each stored document to the fp16 `vector`."""

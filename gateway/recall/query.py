@@ -1,0 +1,72 @@
+"""Filters and words as query-engine syntax (dialect 2).
+
+Nothing that a user typed is ever part of a query: field names are checked when a collection is made, numbers are
+printed by us, tags are compared as digests of their values, and words of a text query are runs of word characters.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from gateway.recall.filter import All, AnyOf, Compare, Filter, In, Not
+
+MAX_WORDS = 64
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+def tag(value: str | bool) -> str:
+    """What stands for a tag's value in the index: 32 hex digits. `true` and `"true"` are different tags."""
+    typed = ("b" if isinstance(value, bool) else "s") + str(value)
+    return hashlib.blake2b(typed.encode(), digest_size=16).hexdigest()
+
+
+def tag_attribute(field: str) -> str:
+    """Name of a tag field in the index's schema and in the stored hash."""
+    return f"t_{field}"
+
+
+def number_attribute(field: str) -> str:
+    """Name of a number field in the index's schema and in the stored hash."""
+    return f"n_{field}"
+
+
+def compile_filter(tree: Filter | None) -> str:
+    """The query that matches what the filter matches; `*` for none."""
+    return "*" if tree is None else _compile(tree)
+
+
+def compile_words(text: str) -> str | None:
+    """A query for documents with any of the text's words, None when it has none. At most MAX_WORDS distinct ones."""
+    words = list(dict.fromkeys(_WORD.findall(text.lower())))[:MAX_WORDS]
+    return f"@title|text:({'|'.join(words)})" if words else None
+
+
+def _compile(tree: Filter) -> str:
+    match tree:
+        case Compare(field, operator, value):
+            return f"@{number_attribute(field)}:[{_range(operator, value)}]"
+        case In(field, values) if isinstance(values[0], float):
+            ranges = (f"@{number_attribute(field)}:[{value!r} {value!r}]" for value in values)
+            return f"({'|'.join(ranges)})"
+        case In(field, values):
+            return f"@{tag_attribute(field)}:{{{_alternatives(values)}}}"
+        case Not(operand):
+            return f"(-({_compile(operand)}))"
+        case All(operands):
+            return f"({' '.join(map(_compile, operands))})"
+        case AnyOf(operands):
+            return f"({'|'.join(map(_compile, operands))})"
+
+
+def _alternatives(values: Sequence[str | float | bool]) -> str:
+    return "|".join(tag(value) for value in values if not isinstance(value, float))
+
+
+def _range(operator: str, value: float) -> str:
+    return {
+        "<": f"-inf ({value!r}",
+        "<=": f"-inf {value!r}",
+        ">": f"({value!r} +inf",
+        ">=": f"{value!r} +inf",
+    }[operator]

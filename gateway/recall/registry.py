@@ -1,0 +1,109 @@
+"""The collections: one Redis hash from name to record, beside the index. The record names the index that holds it."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.recall import Collection, FieldType, Recall
+from gateway.recall.connection import answering
+from serving.errors import AlreadyExists, FailedPrecondition, NotFound
+
+_REGISTRY = "siftline:collections"
+_DROPPED = "siftline:dropped"  # uids whose documents are still to be removed
+
+
+class Registry:
+    """Creates, finds and drops collections. Every reply is what Redis holds now: gateways share nothing else."""
+
+    def __init__(self, redis: Any, index: Recall, timeout_s: float) -> None:
+        self._redis = redis
+        self._index = index
+        self._timeout_s = timeout_s
+
+    async def create(
+        self,
+        name: str,
+        *,
+        fingerprint: str,
+        model: str,
+        dimensions: int,
+        fields: Mapping[str, FieldType],
+        recall_weight: float,
+    ) -> Collection:
+        """A new, empty collection. Raises AlreadyExists. Its index is there before its name is."""
+        collection = Collection(name, secrets.token_hex(8), fingerprint, model, dimensions, fields, recall_weight)
+        async with answering(self._timeout_s):
+            taken = await self._redis.hexists(_REGISTRY, name)
+        if not taken:
+            await self._index.create(collection, self._timeout_s)
+            async with answering(self._timeout_s):
+                taken = not await self._redis.hsetnx(_REGISTRY, name, _dump(collection))
+            if taken:
+                await self._index.drop(collection.uid, self._timeout_s)
+        if taken:
+            raise AlreadyExists(f"collection {name!r} exists already")
+        return collection
+
+    async def get(self, name: str) -> Collection:
+        """Raises NotFound."""
+        async with answering(self._timeout_s):
+            record = await self._redis.hget(_REGISTRY, name)
+        if record is None:
+            raise NotFound(f"collection {name!r} does not exist")
+        return _load(record)
+
+    async def all(self) -> list[Collection]:
+        """By name."""
+        async with answering(self._timeout_s):
+            records = await self._redis.hgetall(_REGISTRY)
+        return sorted(map(_load, records.values()), key=lambda collection: collection.name)
+
+    async def drop(self, name: str) -> None:
+        """Raises NotFound. From the first write on nobody finds it; `sweep` finishes what a crash interrupts."""
+        collection = await self.get(name)
+        async with answering(self._timeout_s):
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hdel(_REGISTRY, name)
+            pipeline.sadd(_DROPPED, collection.uid)
+            await pipeline.execute()
+        await self.sweep()
+
+    async def sweep(self) -> None:
+        """Removes the documents of dropped collections."""
+        async with answering(self._timeout_s):
+            dropped = await self._redis.smembers(_DROPPED)
+        for uid in dropped:
+            await self._index.drop(uid.decode(), self._timeout_s)
+            async with answering(self._timeout_s):
+                await self._redis.srem(_DROPPED, uid)
+
+
+def check_model(collection: Collection, fingerprint: str) -> None:
+    """Raises FailedPrecondition, naming both models, unless the collection holds vectors of this one."""
+    if collection.fingerprint != fingerprint:
+        raise FailedPrecondition(
+            f"collection {collection.name!r} holds vectors of model {collection.model!r} ({collection.fingerprint}), "
+            f"but the model in service has the fingerprint {fingerprint}",
+            reason="MODEL_MISMATCH",
+        )
+
+
+def _dump(collection: Collection) -> str:
+    return json.dumps(
+        {
+            "name": collection.name,
+            "uid": collection.uid,
+            "fingerprint": collection.fingerprint,
+            "model": collection.model,
+            "dimensions": collection.dimensions,
+            "fields": {name: kind.value for name, kind in collection.fields.items()},
+            "recall_weight": collection.recall_weight,
+        }
+    )
+
+
+def _load(record: bytes) -> Collection:
+    facts = json.loads(record)
+    facts["fields"] = {name: FieldType(kind) for name, kind in facts["fields"].items()}
+    return Collection(**facts)

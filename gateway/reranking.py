@@ -1,0 +1,110 @@
+"""The second stage as the search sees it: scores for the passages, or the reason why there are none."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gateway.breaker import Breaker
+from gateway.clients import RerankClient
+from gateway.deadline import Deadline
+from gateway.metrics import DEGRADED_SEARCHES
+from serving.errors import DeadlineExceeded, Internal, Overloaded, SiftlineError
+from siftline.rerank.v1 import rerank_pb2
+
+log = logging.getLogger(__name__)
+
+_PATIENT_S = 1.0  # a timeout after less than this says more about the caller's haste than about the service
+
+
+class Degradation(Enum):
+    """Why a search was answered in recall order."""
+
+    RERANK_TIMEOUT = 1
+    RERANK_UNAVAILABLE = 2
+    RERANK_OVERLOADED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """(logit, probability) of each passage, in the order sent."""
+
+    scores: list[tuple[float, float]]
+    fingerprint: str
+
+
+class Reranking:
+    """Never raises for the service's sake: a search without its second stage is still an answer."""
+
+    def __init__(self, client: RerankClient | None, budget_s: float) -> None:
+        self._client = client
+        self._budget_s = budget_s
+        self._breaker = Breaker(threshold=5)
+
+    async def score(self, query: str, passages: Sequence[str], deadline: Deadline) -> Scores | Degradation:
+        """Scores within the budget, and early enough that the caller gets the answer before its deadline."""
+        if self._client is None or not self._breaker.allows():
+            return _degraded(Degradation.RERANK_UNAVAILABLE)
+        left = deadline.require()
+        budget = min(self._budget_s, left - min(0.02, left / 10))
+        try:
+            scores = await self._score(self._client, query, passages, Deadline(budget))
+        except DeadlineExceeded:
+            if budget >= min(_PATIENT_S, self._budget_s):
+                self._breaker.failed()
+            return _degraded(Degradation.RERANK_TIMEOUT)
+        except Overloaded:
+            return _degraded(Degradation.RERANK_OVERLOADED)
+        except SiftlineError as error:
+            self._breaker.failed()
+            log.warning("second stage: %s", error)
+            return _degraded(Degradation.RERANK_UNAVAILABLE)
+        self._breaker.succeeded()
+        return scores
+
+    async def _score(self, client: RerankClient, query: str, passages: Sequence[str], deadline: Deadline) -> Scores:
+        limits = (await client.model(deadline)).limits
+        size = limits.max_passages or len(passages)
+        cut = [_cut(passage, limits.max_text_bytes) for passage in passages]
+        parts = [cut[at : at + size] for at in range(0, len(cut), size)]
+        replies = await _all(*(client.rerank(_request(query, part), deadline) for part in parts))
+        if len({reply.fingerprint for reply in replies}) != 1:
+            raise Internal("rerank service: parts of one search were scored by different models")
+        scores = [pair for reply, part in zip(replies, parts, strict=True) for pair in _in_order(reply, len(part))]
+        return Scores(scores, replies[0].fingerprint)
+
+
+def _request(query: str, passages: Sequence[str]) -> rerank_pb2.RerankRequest:
+    return rerank_pb2.RerankRequest(query=query, passages=passages, order=rerank_pb2.ORDER_INPUT)
+
+
+def _in_order(reply: rerank_pb2.RerankResponse, count: int) -> list[tuple[float, float]]:
+    by_index = {result.index: (result.logit, result.score) for result in reply.results}
+    if sorted(by_index) != list(range(count)) or not all(math.isfinite(logit) for logit, _ in by_index.values()):
+        raise Internal("rerank service: scores are missing or not finite")
+    return [by_index[index] for index in range(count)]
+
+
+def _cut(passage: str, max_bytes: int) -> str:
+    """The passage, or as much of its beginning as the service takes."""
+    if not max_bytes or len(passage) * 4 <= max_bytes:
+        return passage
+    return passage.encode()[:max_bytes].decode(errors="ignore")
+
+
+async def _all(*calls: Coroutine[Any, Any, rerank_pb2.RerankResponse]) -> list[rerank_pb2.RerankResponse]:
+    """All results; the first failure ends the other calls too."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _degraded(reason: Degradation) -> Degradation:
+    DEGRADED_SEARCHES.labels(reason.name).inc()
+    return reason

@@ -1,0 +1,69 @@
+"""Settings of the gateway: flags (--kebab-case), environment (SIFTLINE_GATEWAY_*), defaults. Read once, then frozen."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class GatewaySettings(BaseSettings):
+    """Each field says why one would change it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SIFTLINE_GATEWAY_",
+        frozen=True,
+        extra="forbid",
+        cli_kebab_case=True,
+        cli_prog_name="python -m gateway",
+    )
+
+    listen: str = Field("127.0.0.1:50050", description="HOST:PORT to serve gRPC on; 0.0.0.0 lets other machines in")
+    metrics: str = Field("127.0.0.1:9100", description="HOST:PORT of /metrics; empty serves none")
+
+    embed: str = Field(
+        "127.0.0.1:50051",
+        description="gRPC target of the embed service; dns:///NAME:PORT spreads over all its addresses",
+    )
+    rerank: str = Field("127.0.0.1:50052", description="gRPC target of the rerank service; empty searches without it")
+    max_message_bytes: int = Field(
+        64 << 20, gt=0, description="largest gRPC message either way; raise it for larger upsert batches"
+    )
+    default_deadline_s: float = Field(
+        30.0, gt=0, description="time for a call whose client set no deadline; lower it to shed lost callers sooner"
+    )
+    drain_s: float = Field(30.0, ge=0, description="time that calls in flight get on SIGTERM")
+    model_refresh_s: float = Field(
+        5.0,
+        gt=0,
+        description="how often the models are asked for their fingerprint; also how soon readiness follows them",
+    )
+
+    cache_url: str = Field("redis://127.0.0.1:6379/0", description="Redis of the embedding cache; empty caches nothing")
+    cache_ttl_s: int = Field(7 * 86_400, gt=0, description="life of a cached vector; shorter where memory is short")
+    cache_budget_s: float = Field(
+        0.02,
+        gt=0,
+        description="longest wait for the cache; above it the text is embedded, so keep it below an embedding",
+    )
+    cache_documents: bool = Field(
+        False, description="cache documents of upserts too: cheap re-indexing, but a bulk load drives queries out"
+    )
+    cache_salt: str = Field("", description="hashed into every key; change it to forget what is cached")
+
+    index_url: str = Field("redis://127.0.0.1:6379/0", description="Redis with the query engine; must not evict")
+    index_timeout_s: float = Field(10.0, gt=0, description="longest wait for one answer of the index")
+    index_ef_runtime: int = Field(
+        200, ge=10, le=4096, description="HNSW candidates looked at in a search; higher finds more and takes longer"
+    )
+    index_durable: bool = Field(
+        True, description="acknowledge writes only once they are on disk; off acknowledges what is in memory"
+    )
+
+    rerank_budget_s: float = Field(
+        5.0, gt=0, description="longest wait for the second stage; after it, recall order is what the caller gets"
+    )
+    recall_weight: float = Field(
+        0.0, ge=0, le=1000, description="share of cosine in the final order of collections that do not set their own"
+    )
+    upsert_batch: int = Field(64, ge=1, le=1024, description="documents embedded and stored at a time in an upsert")
+    upsert_overlap: int = Field(
+        3, ge=1, le=64, description="upsert batches being embedded at once; more keeps a large embed service busy"
+    )

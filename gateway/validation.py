@@ -1,0 +1,128 @@
+"""What a request must be before any work is done for it. Every error names the field and the limit."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from serving.errors import InvalidArgument
+from serving.limits import check_choice, check_count, check_text
+from siftline.embed.v1 import embed_pb2
+from siftline.search.v1 import search_pb2
+
+COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+FILTER_WORDS = ("AND", "OR", "NOT", "IN", "TRUE", "FALSE")
+FIELD_TYPES = {search_pb2.FIELD_TYPE_TAG: "TAG", search_pb2.FIELD_TYPE_NUMBER: "NUMBER"}
+MAX_FIELDS = 64
+MAX_ID_BYTES = 512
+MAX_IDS = 10_000
+MAX_DOCUMENTS = 10_000
+MAX_TEXT_BYTES = 1 << 20
+MAX_TITLE_BYTES = 4096
+MAX_METADATA_BYTES = 1 << 16
+MAX_TOP_K = 1000
+MAX_RECALL_DEPTH = 1000
+MAX_FILTER_BYTES = 8192
+MAX_WEIGHT = 1000.0
+
+
+def embed_request(request: embed_pb2.EmbedRequest, model: embed_pb2.GetModelResponse) -> None:
+    """Checks against the limits of the model, and fills in what UNSPECIFIED stands for, so that cache keys agree."""
+    limits = model.limits
+    check_count("texts", len(request.texts), limits.max_texts)
+    for place, text in enumerate(request.texts):
+        check_text(f"texts[{place}]", text, limits.max_text_bytes)
+    check_text("prompt_text", request.prompt_text, limits.max_prompt_bytes, empty=True)
+    if request.dimensions > model.dimensions:
+        raise InvalidArgument("dimensions", f"{request.dimensions}; {model.name} has {model.dimensions}")
+    for field, enum, default in _EMBED_CHOICES:
+        setattr(request, field, _choice(field, enum, getattr(request, field)) or default)
+
+
+_EMBED_CHOICES = (
+    ("side", embed_pb2.Side, embed_pb2.SIDE_DOCUMENT),
+    ("dtype", embed_pb2.Dtype, embed_pb2.DTYPE_FLOAT32),
+    ("truncation", embed_pb2.Truncation, embed_pb2.TRUNCATION_END),
+    ("priority", embed_pb2.Priority, embed_pb2.PRIORITY_INTERACTIVE),
+)
+
+
+def create_collection(request: search_pb2.CreateCollectionRequest) -> None:
+    collection_name("name", request.name)
+    if len(request.fields) > MAX_FIELDS:
+        raise InvalidArgument("fields", f"{len(request.fields)} items; the limit is {MAX_FIELDS}")
+    seen: set[str] = set()
+    for place, field in enumerate(request.fields):
+        where = f"fields[{place}].name"
+        if not FIELD_NAME.fullmatch(field.name):
+            raise InvalidArgument(where, f"{field.name[:80]!r} does not match {FIELD_NAME.pattern}")
+        if field.name.upper() in FILTER_WORDS:
+            raise InvalidArgument(where, f"{field.name!r} is a word of the filter language")
+        if field.name in seen:
+            raise InvalidArgument(where, f"{field.name!r} is there twice")
+        if field.type not in FIELD_TYPES:
+            raise InvalidArgument(f"fields[{place}].type", f"{field.type} is neither TAG (1) nor NUMBER (2)")
+        seen.add(field.name)
+    _weight(request.recall_weight)
+
+
+def collection_name(field: str, name: str) -> None:
+    if not COLLECTION_NAME.fullmatch(name):
+        raise InvalidArgument(field, f"{name[:80]!r} does not match {COLLECTION_NAME.pattern}")
+
+
+def documents(values: Sequence[search_pb2.Document]) -> None:
+    """Sizes, and no id twice. Whether the metadata fits the collection is for the one who knows the collection."""
+    check_count("documents", len(values), MAX_DOCUMENTS)
+    places: dict[str, int] = {}
+    for place, document in enumerate(values):
+        field = f"documents[{place}]"
+        check_text(f"{field}.id", document.id, MAX_ID_BYTES)
+        if (first := places.setdefault(document.id, place)) != place:
+            raise InvalidArgument(f"{field}.id", f"is the same as that of documents[{first}]")
+        check_text(f"{field}.text", document.text, MAX_TEXT_BYTES)
+        check_text(f"{field}.title", document.title, MAX_TITLE_BYTES, empty=True)
+        if (size := document.metadata.ByteSize()) > MAX_METADATA_BYTES:
+            raise InvalidArgument(f"{field}.metadata", f"{size} bytes; the limit is {MAX_METADATA_BYTES}")
+
+
+def ids(values: Sequence[str]) -> None:
+    check_count("ids", len(values), MAX_IDS)
+    for place, value in enumerate(values):
+        check_text(f"ids[{place}]", value, MAX_ID_BYTES)
+
+
+def search_request(request: search_pb2.SearchRequest, max_query_bytes: int) -> None:
+    """Checks, and fills in the defaults of the proto."""
+    collection_name("collection", request.collection)
+    check_text("query", request.query, max_query_bytes)
+    request.top_k = request.top_k or 10
+    _at_most("top_k", request.top_k, MAX_TOP_K)
+    request.recall_depth = max(request.recall_depth or 50, request.top_k)
+    _at_most("recall_depth", request.recall_depth, MAX_RECALL_DEPTH)
+    _choice("rerank", search_pb2.RerankMode, request.rerank)
+    _choice("recall", search_pb2.RecallMode, request.recall)
+    if math.isnan(request.min_score):
+        raise InvalidArgument("min_score", "is not a number")
+    _weight(request.recall_weight)
+    filter_text(request.filter)
+
+
+def filter_text(value: str) -> None:
+    check_text("filter", value, MAX_FILTER_BYTES, empty=True)
+
+
+def _weight(value: float) -> None:
+    if not 0 <= value <= MAX_WEIGHT:
+        raise InvalidArgument("recall_weight", f"{value} is not between 0 and {MAX_WEIGHT:.0f}")
+
+
+def _at_most(field: str, value: int, limit: int) -> None:
+    if value > limit:
+        raise InvalidArgument(field, f"{value}; the limit is {limit}")
+
+
+def _choice(field: str, enum: Any, value: int) -> int:
+    known: dict[int, int] = {number: number for number in enum.values()}
+    return check_choice(field, known, value)

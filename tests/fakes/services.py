@@ -1,0 +1,157 @@
+"""In-process embed and rerank services: deterministic vectors and scores from the words of a text."""
+
+import asyncio
+import hashlib
+import math
+import re
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+
+from serving.errors import SiftlineError
+from serving.server import ErrorTranslation
+from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
+from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
+
+DIMENSIONS = 32
+MAX_TOKENS = 512
+
+
+@dataclass
+class Faults:
+    """What goes wrong with the next calls. `error` is raised, `delay` slept before an answer."""
+
+    error: SiftlineError | None = None
+    delay: float = 0.0
+
+    async def strike(self) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.error is not None:
+            raise self.error
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def vector_of(text: str, dimensions: int = DIMENSIONS) -> np.ndarray:
+    """Sum of one pseudo-random direction per word, normalised: texts with words in common are near each other."""
+    total = np.zeros(DIMENSIONS)
+    for word in words(text) or [text]:
+        seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
+        total += np.random.default_rng(seed).normal(size=DIMENSIONS)
+    head = total[:dimensions]
+    return head / np.linalg.norm(head)
+
+
+def packed(vectors: np.ndarray, dtype: int) -> bytes:
+    if dtype == embed_pb2.DTYPE_FLOAT16:
+        return vectors.astype("<f2").tobytes()
+    if dtype == embed_pb2.DTYPE_INT8:
+        return np.clip(np.rint(vectors * 127), -127, 127).astype("i1").tobytes()
+    if dtype == embed_pb2.DTYPE_BINARY:
+        return np.packbits(vectors > 0, axis=1).tobytes()
+    return vectors.astype("<f4").tobytes()
+
+
+@dataclass
+class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
+    fingerprint: str = "f" * 32
+    name: str = "fake"
+    faults: Faults = field(default_factory=Faults)
+    calls: list[list[str]] = field(default_factory=list)
+    seed: str = ""  # another seed is another model: other vectors
+
+    async def Embed(
+        self, request: embed_pb2.EmbedRequest, context: grpc.aio.ServicerContext
+    ) -> embed_pb2.EmbedResponse:
+        self.calls.append(list(request.texts))
+        await self.faults.strike()
+        dimensions = request.dimensions or DIMENSIONS
+        prompt = request.prompt_text + request.prompt_name + self.seed
+        vectors = np.stack([vector_of(f"{prompt} {text}" if prompt else text, dimensions) for text in request.texts])
+        counts = [len(words(text)) + 2 for text in request.texts]
+        return embed_pb2.EmbedResponse(
+            vectors=packed(vectors, request.dtype),
+            count=len(counts),
+            dimensions=dimensions,
+            dtype=request.dtype or embed_pb2.DTYPE_FLOAT32,
+            token_counts=[min(count, MAX_TOKENS) for count in counts],
+            truncated=[count > MAX_TOKENS for count in counts],
+            fingerprint=self.fingerprint,
+        )
+
+    async def GetModel(
+        self, request: embed_pb2.GetModelRequest, context: grpc.aio.ServicerContext
+    ) -> embed_pb2.GetModelResponse:
+        return embed_pb2.GetModelResponse(
+            name=self.name,
+            fingerprint=self.fingerprint,
+            dimensions=DIMENSIONS,
+            max_tokens=MAX_TOKENS,
+            prompts={"query": "search: "},
+            limits=embed_pb2.Limits(
+                max_texts=256, max_text_bytes=1 << 20, max_message_bytes=64 << 20, max_prompt_bytes=4096
+            ),
+        )
+
+
+@dataclass
+class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
+    """Logit = words that query and passage share, minus 2."""
+
+    fingerprint: str = "e" * 32
+    faults: Faults = field(default_factory=Faults)
+    calls: list[int] = field(default_factory=list)
+
+    async def Rerank(
+        self, request: rerank_pb2.RerankRequest, context: grpc.aio.ServicerContext
+    ) -> rerank_pb2.RerankResponse:
+        self.calls.append(len(request.passages))
+        await self.faults.strike()
+        query = set(words(request.query))
+        results = []
+        for index, passage in enumerate(request.passages):
+            logit = len(query & set(words(passage))) - 2.0
+            results.append(
+                rerank_pb2.RerankResult(index=index, logit=logit, score=1 / (1 + math.exp(-logit)), windows=1)
+            )
+        if request.order != rerank_pb2.ORDER_INPUT:
+            results.sort(key=lambda result: (-result.logit, result.index))
+        return rerank_pb2.RerankResponse(results=results, fingerprint=self.fingerprint)
+
+    async def GetModel(
+        self, request: rerank_pb2.GetModelRequest, context: grpc.aio.ServicerContext
+    ) -> rerank_pb2.GetModelResponse:
+        limits = rerank_pb2.Limits(max_passages=1000, max_text_bytes=1 << 16, max_message_bytes=64 << 20)
+        return rerank_pb2.GetModelResponse(name="fake", fingerprint=self.fingerprint, max_tokens=512, limits=limits)
+
+
+class FakeServer:
+    """One servicer on a loopback port; it can be stopped and started again on the same one."""
+
+    def __init__(self, servicer: FakeEmbed | FakeRerank) -> None:
+        self._servicer = servicer
+        self._server: grpc.aio.Server | None = None
+        self.port = 0
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.so_reuseport", 0)]
+        self._server = grpc.aio.server(interceptors=(ErrorTranslation(),), options=options)
+        if isinstance(self._servicer, FakeEmbed):
+            embed_pb2_grpc.add_EmbedServiceServicer_to_server(self._servicer, self._server)
+        else:
+            rerank_pb2_grpc.add_RerankServiceServicer_to_server(self._servicer, self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop(grace=None)
+            self._server = None

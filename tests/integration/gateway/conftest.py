@@ -1,0 +1,204 @@
+"""A gateway in this process between a real Redis with the query engine and the doubles of the two services."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+import redis as redis_sync
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.app import SERVICES, App
+from gateway.settings import GatewaySettings
+from local.redis import embedded_command
+from serving.health import Health
+from serving.server import ErrorTranslation, RequestMetrics
+from siftline.embed.v1 import embed_pb2_grpc
+from siftline.rerank.v1 import rerank_pb2_grpc
+from siftline.search.v1 import search_pb2_grpc
+from tests.fakes.services import FakeEmbed, FakeRerank, FakeServer
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """The embedded Redis, as a process that a test may kill and start again on its data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def client(self) -> redis_sync.Redis:
+        return redis_sync.Redis(port=self.port, protocol=2)
+
+    def start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "log").open("ab") as log:
+            command = embedded_command(self.port, self._folder)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            assert time.monotonic() < deadline, (self._folder / "log").read_text()
+            time.sleep(0.02)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with self.client as client:
+                return bool(client.ping())
+        except redis_sync.RedisError:
+            return False
+
+
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_server(shared_redis: RedisServer) -> RedisServer:
+    """An empty Redis."""
+    with shared_redis.client as client:
+        for name in client.execute_command("FT._LIST"):
+            client.execute_command("FT.DROPINDEX", name)
+        client.flushall()
+    return shared_redis
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that a test may ill-treat."""
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.kill()
+
+
+@dataclass
+class Gateway:
+    """A running gateway, its doubles, and stubs that talk to it over the wire."""
+
+    app: App
+    health: Health
+    target: str
+    embed: FakeEmbed
+    rerank: FakeRerank
+    embed_server: FakeServer
+    rerank_server: FakeServer
+    searches: search_pb2_grpc.SearchServiceStub
+    embeds: embed_pb2_grpc.EmbedServiceStub
+    reranks: rerank_pb2_grpc.RerankServiceStub
+    healths: health_pb2_grpc.HealthStub
+
+    async def until_ready(self, wanted: bool = True, seconds: float = 10.0) -> None:
+        async with asyncio.timeout(seconds):
+            while self.health.serving != wanted:
+                await asyncio.sleep(0.01)
+
+    async def is_serving(self) -> bool:
+        reply = await self.healths.Check(health_pb2.HealthCheckRequest())
+        return reply.status == health_pb2.HealthCheckResponse.SERVING
+
+
+class Gateways:
+    """Starts gateways, as many as a test wants."""
+
+    def __init__(self) -> None:
+        self._running: list[tuple[Gateway, grpc.aio.Server, grpc.aio.Channel]] = []
+
+    async def start(self, redis_url: str, **settings: object) -> Gateway:
+        embed, rerank = FakeEmbed(), FakeRerank()
+        embed_server, rerank_server = FakeServer(embed), FakeServer(rerank)
+        await embed_server.start()
+        await rerank_server.start()
+        defaults: dict[str, object] = {
+            "embed": embed_server.target,
+            "rerank": rerank_server.target,
+            "cache_url": redis_url,
+            "index_url": redis_url,
+            "cache_budget_s": 0.2,
+            "model_refresh_s": 0.1,
+        }
+        health = Health(SERVICES)
+        app = App(GatewaySettings(**(defaults | settings)), health)  # type: ignore[arg-type]
+        options = [("grpc.max_receive_message_length", 64 << 20)]
+        server = grpc.aio.server(interceptors=(RequestMetrics(), ErrorTranslation()), options=options)
+        app.register(server)
+        health.register(server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        await app.start()
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.max_send_message_length", 64 << 20)])
+        gateway = Gateway(
+            app,
+            health,
+            f"127.0.0.1:{port}",
+            embed,
+            rerank,
+            embed_server,
+            rerank_server,
+            search_pb2_grpc.SearchServiceStub(channel),
+            embed_pb2_grpc.EmbedServiceStub(channel),
+            rerank_pb2_grpc.RerankServiceStub(channel),
+            health_pb2_grpc.HealthStub(channel),
+        )
+        self._running.append((gateway, server, channel))
+        return gateway
+
+    async def stop(self) -> None:
+        for gateway, server, channel in self._running:
+            await channel.close()
+            await server.stop(grace=None)
+            await gateway.app.aclose()
+            await gateway.embed_server.stop()
+            await gateway.rerank_server.stop()
+
+
+@pytest.fixture
+async def gateways() -> AsyncIterator[Gateways]:
+    starter = Gateways()
+    yield starter
+    await starter.stop()
+
+
+@pytest.fixture
+async def gateway(gateways: Gateways, redis_server: RedisServer) -> Gateway:
+    started = await gateways.start(redis_server.url)
+    await started.until_ready()
+    return started
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SIFTLINE_GATEWAY_")]:
+        monkeypatch.delenv(name)
