@@ -1,0 +1,177 @@
+"""Measures the shipped reranker on sets it was not trained on, and writes ``evaluation.json`` into its folder.
+
+python -m tools.evaluate_reranker --data ../shared/data --work build/reranker
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tools.reranker_training.embedder import Embedder
+from tools.reranker_training.judged_set import JudgedSet, read_judged_set
+from tools.reranker_training.metrics import Candidates, Floats, fused, paired_difference, reciprocal_rank
+from tools.reranker_training.mining import is_validation, ranked
+from tools.reranker_training.scoring import Scorer
+
+DEPTH = 50
+MAX_LENGTH = 256
+SEED = 11
+WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0)
+ENGLISH = ("squad-dev-en", "squadshifts-new-wiki", "pubmedqa-en", "medquad-en")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement: which queries (at most ``queries``, drawn with a seed) against the corpora of which sets."""
+
+    name: str
+    split: str
+    queries: int
+    corpora: tuple[str, ...]
+    validation: bool = False
+
+
+FITTED_ON = (
+    Measured("squad-dev-en", "rest24", 75, ENGLISH, validation=True),
+    Measured("medquad-en", "train", 75, ("medquad-en",), validation=True),
+)
+TESTED_ON = (
+    Measured("squad-dev-en", "heldout24", 400, ENGLISH),
+    Measured("medquad-en", "test", 300, ("medquad-en",)),
+    Measured("squadshifts-new-wiki", "test", 250, ("squadshifts-new-wiki",)),
+    Measured("pubmedqa-en", "test", 250, ("pubmedqa-en",)),
+    Measured("cmrc2018-zh", "test", 60, ("cmrc2018-zh",)),
+)
+
+
+def sampled(data: Path, measured: Measured) -> JudgedSet:
+    """The split with the drawn queries and the pooled corpora; a validation draw takes only untrained queries."""
+    judged = read_judged_set(data / measured.name, measured.split)
+    names = sorted(query for query in judged.queries if not measured.validation or _untrained(judged, query))
+    chosen = random.Random(SEED).sample(names, min(measured.queries, len(names)))
+    documents: dict[str, str] = {}
+    for name in measured.corpora:
+        documents |= judged.documents if name == judged.name else _corpus(data, name)
+    return replace(judged, documents=documents, queries={query: judged.queries[query] for query in chosen})
+
+
+def candidates(judged: JudgedSet, embedder: Embedder, scorer: Scorer) -> list[Candidates]:
+    """Recalls the nearest 50 for each query and scores them."""
+    identities, texts = list(judged.documents), list(judged.documents.values())
+    vectors = embedder.encode(texts)
+    queries = embedder.encode(list(judged.queries.values()))
+    found: list[Candidates] = []
+    rankings = ranked(embedder, judged, vectors, DEPTH)
+    for (query, text), ranking, vector in zip(judged.queries.items(), rankings, queries, strict=True):
+        scores = scorer.score(text, [texts[index] for index in ranking])
+        relevant = np.array([identities[index] in judged.relevant[query] for index in ranking])
+        cosine = (vectors[ranking] @ vector).astype(np.float64)
+        found.append(Candidates(cosine, scores.first.astype(np.float64), scores.best.astype(np.float64), relevant))
+    return found
+
+
+def fitted_weight(groups: Sequence[Sequence[Candidates]]) -> tuple[float, dict[str, float]]:
+    """The weight with the best MRR@10 averaged over the groups, and that average for every weight tried."""
+    averages = {
+        weight: float(np.mean([np.mean(_fused_ranks(group, weight)) for group in groups])) for weight in WEIGHTS
+    }
+    best = max(averages, key=averages.__getitem__)
+    return best, {str(weight): round(average, 4) for weight, average in averages.items()}
+
+
+def summary(measured: Measured, judged: JudgedSet, group: Sequence[Candidates], weight: float) -> dict[str, object]:
+    """The numbers of one set: recall alone, then each way of reranking with its paired difference to recall."""
+    recall = _ranks([(each.cosine, each) for each in group])
+    truncated = _ranks([(each.first, each) for each in group])
+    windows = _ranks([(each.best, each) for each in group])
+    return {
+        "set": measured.name,
+        "split": measured.split,
+        "passages": len(judged.documents),
+        "queries": len(group),
+        "in_top_50": round(float(np.mean([each.relevant.any() for each in group])), 4),
+        "recall_mrr": round(float(recall.mean()), 4),
+        "truncated": _against(truncated, recall),
+        "windows": _against(windows, recall),
+        "fused": _against(_fused_ranks(group, weight), recall),
+        "windows_minus_truncated": _against(windows, truncated),
+        "above_zero_relevant": round(float(np.mean(np.concatenate([e.best[e.relevant] > 0 for e in group]))), 4),
+        "above_zero_other": round(float(np.mean(np.concatenate([e.best[~e.relevant] > 0 for e in group]))), 4),
+    }
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the judged sets")
+    parser.add_argument("--work", type=Path, default=Path("build/reranker"), help="folder of the vector cache")
+    parser.add_argument("--model", type=Path, default=Path("weights/siftline-minilm-l6-reranker"))
+    parser.add_argument("--share", type=float, default=1.0, help="share of each set's queries, for a quick look")
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Fits the weight, measures each set and writes the file anew after each, so that an early stop loses little."""
+    options = parse()
+    torch.set_num_threads(options.threads)
+    embedder = Embedder(options.work / "vectors.npz")
+    scorer = Scorer(options.model, MAX_LENGTH)
+    fitting = [
+        candidates(sampled(options.data, _scaled(measured, options.share)), embedder, scorer) for measured in FITTED_ON
+    ]
+    weight, averages = fitted_weight(fitting)
+    report: dict[str, object] = {"depth": DEPTH, "max_length": MAX_LENGTH, "seed": SEED, "fusion_weight": weight}
+    report |= {"fusion_fit": averages, "fitted_queries": sum(len(group) for group in fitting)}
+    report["versions"] = {name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
+    results: list[dict[str, object]] = []
+    for measured in TESTED_ON:
+        judged = sampled(options.data, _scaled(measured, options.share))
+        results.append(summary(measured, judged, candidates(judged, embedder, scorer), weight))
+        print(json.dumps(results[-1]), flush=True)
+        report |= {"sets": results, "pairs_per_second": round(scorer.pairs / scorer.seconds, 1)}
+        _write(options.model / "evaluation.json", report)
+
+
+def _write(path: Path, report: dict[str, object]) -> None:
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def _scaled(measured: Measured, share: float) -> Measured:
+    return replace(measured, queries=max(1, round(measured.queries * share)))
+
+
+def _untrained(judged: JudgedSet, query: str) -> bool:
+    return any(is_validation(document) for document in judged.relevant[query])
+
+
+def _corpus(data: Path, name: str) -> dict[str, str]:
+    split = "heldout24" if name == "squad-dev-en" else "test"
+    return read_judged_set(data / name, split).documents
+
+
+def _ranks(scored: Sequence[tuple[Floats, Candidates]]) -> Floats:
+    return np.array([reciprocal_rank(scores, each.relevant) for scores, each in scored])
+
+
+def _fused_ranks(group: Sequence[Candidates], weight: float) -> Floats:
+    return _ranks([(fused(each.best, each.cosine, weight), each) for each in group])
+
+
+def _against(after: Floats, before: Floats) -> dict[str, float]:
+    difference = paired_difference(after, before, SEED)
+    numbers = {"mrr": float(after.mean()), **asdict(difference)}
+    return {name: round(number, 4) for name, number in numbers.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Turns a training checkpoint into the model folder that ships, and writes its card.
+
+python -m tools.publish_reranker --data ../shared/data --work build/reranker
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.reranker_training.artefact import counted_pieces, folder_bytes, write_artefact
+from tools.reranker_training.card import write_card
+from tools.reranker_training.embedder import minilm_folder, read_tokenizer
+
+VOCABULARY_SIZE = 21_000
+MAX_LENGTH = 256
+SIZE_LIMIT = 20_000_000
+CURVE_STRIDE = 10
+
+
+def thinned(curve: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The curve in means of ten steps (loss, share ranked first), each under its last step."""
+    groups = [curve[start : start + CURVE_STRIDE] for start in range(0, len(curve), CURVE_STRIDE)]
+    means = [{key: sum(point[key] for point in group) / len(group) for key in ("loss", "first")} for group in groups]
+    return [
+        {**group[-1], **{key: round(value, 4) for key, value in mean.items()}}
+        for group, mean in zip(groups, means, strict=True)
+    ]
+
+
+def write_log(work: Path, folder: Path) -> None:
+    """Copies the training log with the curve thinned; reads the live curve while training still runs."""
+    log = json.loads((work / "training_log.json").read_text(encoding="utf-8"))
+    lines = (work / "curve.jsonl").read_text(encoding="utf-8").splitlines()
+    log["curve"] = thinned([json.loads(line) for line in lines])
+    (folder / "training_log.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the judged sets")
+    parser.add_argument("--work", type=Path, default=Path("build/reranker"), help="folder that training wrote")
+    parser.add_argument("--model", type=Path, default=Path("weights/siftline-minilm-l6-reranker"))
+    parser.add_argument("--note", default="", help="a paragraph for the top of the card")
+    parser.add_argument("--card-only", action="store_true", help="only write the card anew")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Writes weights, tokenizer, configuration and log, then the card; fails if the folder is over 20 MB."""
+    options = parse()
+    if not options.card_only:
+        tokenizer = read_tokenizer(minilm_folder() / "tokenizer.json")
+        counts = counted_pieces(options.data, tokenizer, options.work / "pieces.json")
+        write_artefact(options.work / "checkpoint.safetensors", options.model, counts, VOCABULARY_SIZE, MAX_LENGTH)
+        (options.model / "evaluation.json").unlink(missing_ok=True)  # it belongs to the weights that were there before
+        write_log(options.work, options.model)
+    write_card(options.model, options.note)
+    size = folder_bytes(options.model)
+    if size > SIZE_LIMIT:
+        raise SystemExit(f"{options.model}: {size} bytes, over the limit of {SIZE_LIMIT}")
+
+
+if __name__ == "__main__":
+    main()

