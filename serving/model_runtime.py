@@ -95,19 +95,22 @@ class ModelRuntime:
         ports = settings.triton_ports.split(",") if settings.triton_ports else _free_ports(3)
         repository = settings.model_dir.resolve() / "repository"
         log_file = settings.log_dir.resolve() / f"triton-{self.model.task}.log"
-        return TritonServer(repository, TritonPorts(*map(int, ports)), log_file, self._load)
+        return TritonServer(repository, TritonPorts(*map(int, ports)), log_file)
 
     async def _load(self) -> None:
+        settings = self._settings
         if await self._engine.ready():
             return
-        await self._reload()
-
-    async def _reload(self) -> None:
-        settings = self._settings
         config = settings.model_dir / "repository" / self.model.name / "config.pbtxt"
         await self._engine.load(
             config, instances=settings.engine_instances, precision=settings.precision, threads=settings.threads
         )
+
+    async def _load_afresh(self) -> None:
+        """Unloads first: asked to load what it has already, Triton keeps the stubs that it has, dead ones too."""
+        if await self._engine.ready():
+            await self._engine.unload()
+        await self._load()
 
     async def _calibrate(self) -> Calibration:
         settings = self._settings
@@ -136,30 +139,39 @@ class ModelRuntime:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if self.batcher.suspended or time.monotonic() - self.batcher.last_success > FRESH_SECONDS:
+            if self.batcher.suspended:
+                await self._recover()
+            elif time.monotonic() - self.batcher.last_success > FRESH_SECONDS:
                 await self._check()
 
     async def _check(self) -> None:
         """One real inference; what it says is what readiness says."""
         try:
             await self._engine.describe(self._canary(), CANARY_TIMEOUT)
+            self.batcher.succeeded()
         except (SiftlineError, OutOfMemory) as error:
-            self.batcher.suspend(f"{self.model.name}: the inference engine does not answer")
-            await self._health.set_serving(False)
-            log.warning("canary failed: %s", error)
-            await self._mend()
+            self.batcher.suspend(f"the inference engine does not answer: {error}")
+
+    async def _recover(self) -> None:
+        """Loads the model again and computes something with it. Triton stays "healthy" with a dead stub, and a canary
+        may meet a live one beside it, so nothing less than fresh stubs will do. A dead Triton is started again by
+        its own watch; until then this fails and is tried again.
+        """
+        await self._health.set_serving(False)
+        try:
+            await (self._wait_for_owner() if self._settings.worker else self._load_afresh())
+            await self._engine.describe(self._canary(), CANARY_TIMEOUT)
+        except (SiftlineError, OutOfMemory) as error:
+            log.warning("%s is not back yet: %s", self.model.name, error)
         else:
             self.batcher.succeeded()
             self.batcher.resume()
             await self._health.set_serving(True)
+            log.info("%s is back", self.model.name)
 
-    async def _mend(self) -> None:
-        """Triton is up, but the model is gone or its stub is: load it again. Triton down: its own watch restarts it."""
-        try:
-            if self._server is None or self._server.running:
-                await self._reload()
-        except (SiftlineError, OutOfMemory) as error:
-            log.warning("model not loaded: %s", error)
+    async def _wait_for_owner(self) -> None:
+        """The process that started this worker loads the model; a moment for it to see what this one saw."""
+        await asyncio.sleep(2 * FRESH_SECONDS)
 
 
 def _read_model(folder: Path) -> served_model.ServedModel:

@@ -25,6 +25,9 @@ class ModelServiceSettings(BaseSettings):
     instances: int = Field(0, ge=0, description="engine processes; 0 for one per core. Fewer to leave cores to others")
     threads: int = Field(1, ge=1, description="threads per engine process; more for large models on few requests")
     workers: int = Field(1, ge=1, description="server processes on one port; more when one core cannot feed the engine")
+    worker: bool = Field(
+        False, description="set by the process that starts workers: share the port, leave Triton's care to that process"
+    )
     batch_tokens: int = Field(0, ge=0, description="tokens per batch; 0 for what a sweep at first start finds best")
     in_flight: int = Field(0, ge=0, description="batches in the engine at once; 0 for one more than instances")
     queue_tokens: int = Field(

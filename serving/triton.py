@@ -19,7 +19,13 @@ from serving.batching import Matrices, OutOfMemory
 from serving.errors import Internal, SiftlineError, Unavailable
 
 OUTPUTS = {"embed": "vectors", "rerank": "logits"}
-_UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # A Triton that comes back should be seen at once.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
 # Words of Triton's own messages for a python stub that is gone; the server itself stays "healthy".
 _STUB_GONE = ("Stub process", "stub process")
 
@@ -37,7 +43,7 @@ class TritonEngine:
     """Runs batches of one model. `timeout` (seconds) bounds one batch: past it the engine counts as gone."""
 
     def __init__(self, address: str, model: str, output: str, timeout: float) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_UNLIMITED)
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._model = model
         self._output = output
