@@ -1,0 +1,230 @@
+"""Every call of siftline, written once: how its request is built and its response read.
+
+The functions here are the methods of `Client` and `AsyncClient`; what they return is carried out by either.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
+
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from siftline import reading, results
+from siftline.embed.v1 import embed_pb2
+from siftline.rerank.v1 import rerank_pb2
+from siftline.results import Document
+from siftline.search.v1 import search_pb2
+
+Result = TypeVar("Result")
+
+EMBED = "/siftline.embed.v1.EmbedService/"
+RERANK = "/siftline.rerank.v1.RerankService/"
+SEARCH = "/siftline.search.v1.SearchService/"
+
+
+@dataclass(frozen=True)
+class Call(Generic[Result]):
+    method: str
+    request: Message
+    response: type[Message]
+    read: Callable[[Any], Result]
+
+
+class EmbedOptions(TypedDict, total=False):
+    """dimensions: 0 for all, fewer for the first ones normalised again. prompt_name or prompt_text: at most one;
+    neither means the model's own prompt for the side."""
+
+    side: results.Side
+    prompt_name: str
+    prompt_text: str
+    dtype: results.Dtype
+    dimensions: int
+    truncation: results.Truncation
+    priority: results.Priority
+    model: str
+
+
+def embed(texts: Sequence[str], **options: Unpack[EmbedOptions]) -> Call[npt.NDArray[Any]]:
+    """Vectors of the texts, [n, d] in their order; options: see EmbedOptions."""
+    call = embed_with_details(texts, **options)
+    return Call(call.method, call.request, call.response, lambda response: call.read(response).vectors)
+
+
+def embed_with_details(texts: Sequence[str], **options: Unpack[EmbedOptions]) -> Call[results.Embeddings]:
+    """Vectors with token counts, flags of truncation, the model's fingerprint and timings."""
+    dtype = options.get("dtype", "float32")
+    request = embed_pb2.EmbedRequest(
+        model=options.get("model", ""),
+        texts=_strings("texts", texts),
+        side=f"SIDE_{options.get('side', 'document').upper()}",
+        prompt_name=options.get("prompt_name"),
+        prompt_text=options.get("prompt_text"),
+        dtype=f"DTYPE_{dtype.upper()}",
+        dimensions=options.get("dimensions", 0),
+        truncation=f"TRUNCATION_{options.get('truncation', 'end').upper()}",
+        priority=f"PRIORITY_{options.get('priority', 'interactive').upper()}",
+    )
+    return Call(f"{EMBED}Embed", request, embed_pb2.EmbedResponse, lambda response: reading.embeddings(response, dtype))
+
+
+def embed_model(model: str = "") -> Call[results.Model]:
+    """The embedding model in service: everything a client must know of it."""
+    request = embed_pb2.GetModelRequest(model=model)
+    return Call(f"{EMBED}GetModel", request, embed_pb2.GetModelResponse, reading.embed_model)
+
+
+def rerank(
+    query: str,
+    passages: Sequence[str],
+    *,
+    top_n: int = 0,
+    keep_order: bool = False,
+    long_passage: results.LongPassage = "window",
+    priority: results.Priority = "interactive",
+    model: str = "",
+) -> Call[list[results.Reranked]]:
+    """Scores of the passages, best first (or as sent, with keep_order); top_n 0 gives all."""
+    order = rerank_pb2.ORDER_INPUT if keep_order else rerank_pb2.ORDER_SCORE
+    request = rerank_pb2.RerankRequest(
+        model=model,
+        query=query,
+        passages=_strings("passages", passages),
+        top_n=top_n,
+        order=order,
+        long_passage=f"LONG_PASSAGE_{long_passage.upper()}",
+        priority=f"PRIORITY_{priority.upper()}",
+    )
+    return Call(f"{RERANK}Rerank", request, rerank_pb2.RerankResponse, reading.reranked)
+
+
+def rerank_model(model: str = "") -> Call[results.Model]:
+    """The reranking model in service."""
+    request = rerank_pb2.GetModelRequest(model=model)
+    return Call(f"{RERANK}GetModel", request, rerank_pb2.GetModelResponse, reading.rerank_model)
+
+
+class SearchOptions(TypedDict, total=False):
+    """recall_depth: how many passages the first stage hands on, 0 for the server's choice. filter: comparisons joined
+    by AND, OR, NOT and parentheses, for example `lang = "en" AND year >= 2020`. return_fields: "title", "text" or
+    names of metadata; none means all. recall_weight: share of the recall score in the final order."""
+
+    top_k: int
+    recall_depth: int
+    recall: results.Recall
+    rerank: bool
+    recall_weight: float | None
+    min_score: float | None
+    filter: str
+    return_fields: Sequence[str]
+
+
+def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Call[results.SearchResult]:
+    """The best passages of a collection for a query: recall, then rerank; options: see SearchOptions."""
+    request = search_pb2.SearchRequest(
+        collection=collection,
+        query=query,
+        top_k=options.get("top_k", 10),
+        recall_depth=options.get("recall_depth", 0),
+        recall=f"RECALL_MODE_{options.get('recall', 'vector').upper()}",
+        rerank="RERANK_MODE_ON" if options.get("rerank", True) else "RERANK_MODE_OFF",
+        recall_weight=options.get("recall_weight"),
+        min_score=options.get("min_score"),
+        filter=options.get("filter", ""),
+        return_fields=options.get("return_fields", ()),
+    )
+    return Call(f"{SEARCH}Search", request, search_pb2.SearchResponse, reading.search_result)
+
+
+def upsert(collection: str, documents: Iterable[Document]) -> Call[results.Upserted]:
+    """Embeds and stores documents; they are durable when this returns. A document with a known id is replaced."""
+    request = search_pb2.UpsertRequest(collection=collection, documents=map(_document_message, documents))
+    return Call(
+        f"{SEARCH}Upsert",
+        request,
+        search_pb2.UpsertResponse,
+        lambda response: results.Upserted(response.upserted, response.tokens),
+    )
+
+
+def get(collection: str, ids: Sequence[str]) -> Call[list[Document]]:
+    """Those of the documents that exist, in the order asked."""
+    request = search_pb2.GetRequest(collection=collection, ids=_strings("ids", ids))
+    return Call(
+        f"{SEARCH}Get",
+        request,
+        search_pb2.GetResponse,
+        lambda response: [reading.document(message) for message in response.documents],
+    )
+
+
+def delete(collection: str, ids: Sequence[str]) -> Call[int]:
+    """How many of the documents there were; they are gone."""
+    request = search_pb2.DeleteRequest(collection=collection, ids=_strings("ids", ids))
+    return Call(f"{SEARCH}Delete", request, search_pb2.DeleteResponse, lambda response: int(response.deleted))
+
+
+def count(collection: str, filter: str = "") -> Call[int]:
+    """How many documents a collection holds, or those of them that the filter lets through."""
+    request = search_pb2.CountRequest(collection=collection, filter=filter)
+    return Call(f"{SEARCH}Count", request, search_pb2.CountResponse, lambda response: int(response.count))
+
+
+def create_collection(
+    name: str,
+    fields: Mapping[str, results.FieldType] | None = None,
+    *,
+    fingerprint: str = "",
+    recall_weight: float | None = None,
+) -> Call[results.Collection]:
+    """A new collection for vectors of the model in service; `fields` are the metadata that filters may use."""
+    types = {"tag": search_pb2.FIELD_TYPE_TAG, "number": search_pb2.FIELD_TYPE_NUMBER}
+    request = search_pb2.CreateCollectionRequest(
+        name=name,
+        fields=[search_pb2.Field(name=field, type=types[kind]) for field, kind in (fields or {}).items()],
+        fingerprint=fingerprint,
+        recall_weight=recall_weight,
+    )
+    return Call(
+        f"{SEARCH}CreateCollection",
+        request,
+        search_pb2.CreateCollectionResponse,
+        lambda response: reading.collection(response.collection),
+    )
+
+
+def get_collection(name: str) -> Call[results.Collection]:
+    return Call(
+        f"{SEARCH}GetCollection",
+        search_pb2.GetCollectionRequest(name=name),
+        search_pb2.GetCollectionResponse,
+        lambda response: reading.collection(response.collection),
+    )
+
+
+def list_collections() -> Call[list[results.Collection]]:
+    return Call(
+        f"{SEARCH}ListCollections",
+        search_pb2.ListCollectionsRequest(),
+        search_pb2.ListCollectionsResponse,
+        lambda response: [reading.collection(each) for each in response.collections],
+    )
+
+
+def drop_collection(name: str) -> Call[None]:
+    """The collection and its documents are gone."""
+    request = search_pb2.DropCollectionRequest(name=name)
+    return Call(f"{SEARCH}DropCollection", request, search_pb2.DropCollectionResponse, lambda _: None)
+
+
+def _strings(name: str, values: Sequence[str]) -> Sequence[str]:
+    """A single string is a sequence of strings too, and never what was meant."""
+    if isinstance(values, str):
+        raise ValueError(f"{name}: expected a list of strings, got one string")
+    return values
+
+
+def _document_message(document: Document) -> search_pb2.Document:
+    message = search_pb2.Document(id=document.id, text=document.text, title=document.title)
+    message.metadata.update(dict(document.metadata))
+    return message

@@ -1,0 +1,55 @@
+"""How a channel to a siftline server is set up: balancing, retries, keepalive, message sizes."""
+
+import json
+from typing import Any
+
+from siftline import calls
+
+MEGABYTE = 1 << 20
+MAX_MESSAGE_BYTES = 64 * MEGABYTE
+
+# Calls that may be carried out twice without harm. Upsert is one of them: an id that exists is replaced.
+_IDEMPOTENT = {
+    calls.EMBED: ("Embed", "GetModel"),
+    calls.RERANK: ("Rerank", "GetModel"),
+    calls.SEARCH: ("Search", "Upsert", "Delete", "Get", "Count", "GetCollection", "ListCollections"),
+}
+
+# gRPC adds jitter, and waits as long as an overloaded server asks for (grpc-retry-pushback-ms) instead of these.
+_RETRY = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "3s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+}
+
+
+def service_config() -> str:
+    names = [
+        {"service": service.strip("/"), "method": method}
+        for service, methods in _IDEMPOTENT.items()
+        for method in methods
+    ]
+    methods = [{"name": names, "retryPolicy": _RETRY}]
+    return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})
+
+
+def options(target: str) -> list[tuple[str, Any]]:
+    """Channel arguments for the address `target`."""
+    return [
+        ("grpc.service_config", service_config()),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        # A request that does not fit is sent once and never again; the default is 256 KiB.
+        ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+        # http_proxy of the environment is not meant for this machine.
+        ("grpc.enable_http_proxy", int(not _is_local(target))),
+    ]
+
+
+def _is_local(target: str) -> bool:
+    return target.startswith(("127.", "localhost:", "[::1]", "unix:"))

@@ -1,0 +1,169 @@
+"""Clients for the gateway (or, for their own calls, the embed and the rerank service): numpy in, numpy out.
+
+    with siftline.Client("127.0.0.1:50050") as client:
+        vectors = client.embed(["one", "two"])
+        for hit in client.search("python", "parse a date").hits:
+            print(hit.title, hit.rerank_score)
+
+`AsyncClient` has the same methods, to be awaited. Both may be shared between threads, or tasks.
+"""
+
+import copy
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import grpc
+
+from siftline import calls, channel, errors
+from siftline.calls import Call
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+DEFAULT_ADDRESS = "127.0.0.1:50050"
+DEFAULT_TIMEOUT = 30.0
+
+Metadata = Sequence[tuple[str, str]]
+
+
+def _blocking(build: Callable[Parameters, Call[Result]]) -> Callable[Concatenate["Client", Parameters], Result]:
+    @wraps(build)
+    def method(self: "Client", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        call = _built(build, *args, **kwargs)
+        try:
+            return call.read(self._stub(call)(call.request, timeout=self._timeout, metadata=self._metadata))
+        except grpc.RpcError as error:
+            raise errors.from_call(error) from error
+
+    return method
+
+
+def _awaited(
+    build: Callable[Parameters, Call[Result]],
+) -> Callable[Concatenate["AsyncClient", Parameters], Awaitable[Result]]:
+    @wraps(build)
+    async def method(self: "AsyncClient", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        call = _built(build, *args, **kwargs)
+        try:
+            return call.read(await self._stub(call)(call.request, timeout=self._timeout, metadata=self._metadata))
+        except grpc.RpcError as error:
+            raise errors.from_call(error) from error
+
+    return method
+
+
+def _built(
+    build: Callable[Parameters, Call[Result]], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Call[Result]:
+    try:
+        return build(*args, **kwargs)
+    except ValueError as error:
+        raise errors.invalid(error) from error
+
+
+class _Connection:
+    """What both clients are made of: a channel, a deadline, metadata."""
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+    ) -> None:
+        """timeout: seconds that a call may take, retries included. Without credentials the channel is in clear."""
+        self._timeout = timeout
+        self._metadata = tuple(metadata)
+        self._channel = self._open(address, credentials, channel.options(address))
+
+    @staticmethod
+    def _open(address: str, credentials: grpc.ChannelCredentials | None, options: list[tuple[str, Any]]) -> Any:
+        raise NotImplementedError
+
+    def with_timeout(self, seconds: float) -> Self:
+        """The same client over the same connection with another deadline."""
+        other = copy.copy(self)
+        other._timeout = seconds
+        return other
+
+    def _stub(self, call: Call[Any]) -> Any:
+        return self._channel.unary_unary(
+            call.method,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.response.FromString,
+        )
+
+
+class Client(_Connection):
+    """Blocking calls. Every one may raise siftline.SiftlineError."""
+
+    embed = _blocking(calls.embed)
+    embed_with_details = _blocking(calls.embed_with_details)
+    embed_model = _blocking(calls.embed_model)
+    rerank = _blocking(calls.rerank)
+    rerank_model = _blocking(calls.rerank_model)
+    search = _blocking(calls.search)
+    upsert = _blocking(calls.upsert)
+    get = _blocking(calls.get)
+    delete = _blocking(calls.delete)
+    count = _blocking(calls.count)
+    create_collection = _blocking(calls.create_collection)
+    get_collection = _blocking(calls.get_collection)
+    list_collections = _blocking(calls.list_collections)
+    drop_collection = _blocking(calls.drop_collection)
+
+    @staticmethod
+    def _open(address: str, credentials: grpc.ChannelCredentials | None, options: list[tuple[str, Any]]) -> Any:
+        if credentials is None:
+            return grpc.insecure_channel(address, options)
+        return grpc.secure_channel(address, credentials, options)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Connection):
+    """The same calls, to be awaited, in the event loop that it was made in."""
+
+    embed = _awaited(calls.embed)
+    embed_with_details = _awaited(calls.embed_with_details)
+    embed_model = _awaited(calls.embed_model)
+    rerank = _awaited(calls.rerank)
+    rerank_model = _awaited(calls.rerank_model)
+    search = _awaited(calls.search)
+    upsert = _awaited(calls.upsert)
+    get = _awaited(calls.get)
+    delete = _awaited(calls.delete)
+    count = _awaited(calls.count)
+    create_collection = _awaited(calls.create_collection)
+    get_collection = _awaited(calls.get_collection)
+    list_collections = _awaited(calls.list_collections)
+    drop_collection = _awaited(calls.drop_collection)
+
+    @staticmethod
+    def _open(address: str, credentials: grpc.ChannelCredentials | None, options: list[tuple[str, Any]]) -> Any:
+        if credentials is None:
+            return grpc.aio.insecure_channel(address, options)
+        return grpc.aio.secure_channel(address, credentials, options)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

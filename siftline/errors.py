@@ -1,0 +1,54 @@
+"""What a call that failed raises."""
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+DETAILS_KEY = "grpc-status-details-bin"
+
+
+class SiftlineError(Exception):
+    """A call was refused or did not succeed.
+
+    code: the canonical gRPC code, for example grpc.StatusCode.NOT_FOUND
+    reason: a constant to switch on, for example "OVERLOADED"; the code's name when the server gave none
+    retry_after: seconds after which there should be room, when the server said so
+    """
+
+    def __init__(
+        self, message: str, *, code: grpc.StatusCode, reason: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason or code.name
+        self.retry_after = retry_after
+
+
+def from_call(error: grpc.RpcError) -> SiftlineError:
+    """Ours for gRPC's, with the details that came with it."""
+    reason, retry_after = "", None
+    for detail in _details(error):
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(retry):
+            retry_after = retry.retry_delay.ToNanoseconds() / 1e9
+    return SiftlineError(
+        error.details() or error.code().name, code=error.code(), reason=reason, retry_after=retry_after
+    )
+
+
+def invalid(error: ValueError) -> SiftlineError:
+    """For a request that cannot be put on the wire at all, for example a text with a lone surrogate."""
+    return SiftlineError(f"request: {error}", code=grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def _details(error: grpc.RpcError) -> list[any_pb2.Any]:
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY:
+            try:
+                return list(status_pb2.Status.FromString(value).details)
+            except DecodeError:
+                break
+    return []

@@ -1,0 +1,99 @@
+"""How every response is read: wire messages in, plain values of siftline.results out."""
+
+from typing import Any
+
+import numpy as np
+from google.protobuf import json_format
+
+from siftline import results
+from siftline.embed.v1 import embed_pb2
+from siftline.rerank.v1 import rerank_pb2
+from siftline.search.v1 import search_pb2
+
+
+def embeddings(response: embed_pb2.EmbedResponse, dtype: results.Dtype) -> results.Embeddings:
+    flat = np.frombuffer(response.vectors, results.NUMPY_DTYPES[dtype])
+    timings = response.timings
+    return results.Embeddings(
+        vectors=flat.reshape(response.count, -1),
+        token_counts=tuple(response.token_counts),
+        truncated=tuple(response.truncated),
+        fingerprint=response.fingerprint,
+        cached=response.cached,
+        timings=results.EmbedTimings(
+            timings.total_us, timings.tokenize_us, timings.queue_us, timings.compute_us, timings.cache_us
+        ),
+    )
+
+
+def reranked(response: rerank_pb2.RerankResponse) -> list[results.Reranked]:
+    return [
+        results.Reranked(each.index, each.logit, each.score, each.windows, each.truncated) for each in response.results
+    ]
+
+
+def embed_model(response: embed_pb2.GetModelResponse) -> results.Model:
+    return results.Model(
+        dimensions=response.dimensions,
+        pooling=response.pooling,
+        normalized=response.normalized,
+        prompts=dict(response.prompts),
+        **_model_facts(response),
+    )
+
+
+def rerank_model(response: rerank_pb2.GetModelResponse) -> results.Model:
+    return results.Model(**_model_facts(response))
+
+
+def _model_facts(response: embed_pb2.GetModelResponse | rerank_pb2.GetModelResponse) -> dict[str, Any]:
+    names = ("name", "fingerprint", "max_tokens", "engine", "precision", "licence", "source")
+    limits = {field.name: value for field, value in response.limits.ListFields()}
+    return {name: getattr(response, name) for name in names} | {"limits": limits}
+
+
+def document(message: search_pb2.Document) -> results.Document:
+    return results.Document(message.id, message.text, message.title, json_format.MessageToDict(message.metadata))
+
+
+def collection(message: search_pb2.Collection) -> results.Collection:
+    kinds: dict[int, results.FieldType] = {search_pb2.FIELD_TYPE_TAG: "tag", search_pb2.FIELD_TYPE_NUMBER: "number"}
+    return results.Collection(
+        name=message.name,
+        fingerprint=message.fingerprint,
+        model=message.model,
+        dimensions=message.dimensions,
+        count=message.count,
+        fields={field.name: kinds[field.type] for field in message.fields if field.type in kinds},
+        recall_weight=message.recall_weight,
+    )
+
+
+def search_result(response: search_pb2.SearchResponse) -> results.SearchResult:
+    timings = response.timings
+    return results.SearchResult(
+        hits=tuple(_hit(message) for message in response.hits),
+        degraded=tuple(search_pb2.Degraded.Name(each).removeprefix("DEGRADED_") for each in response.degraded),
+        recalled=response.recalled,
+        embed_fingerprint=response.embed_fingerprint,
+        rerank_fingerprint=response.rerank_fingerprint,
+        timings=results.SearchTimings(
+            timings.total_us, timings.embed_us, timings.recall_us, timings.rerank_us, timings.embedding_cached
+        ),
+    )
+
+
+def _hit(message: search_pb2.Hit) -> results.Hit:
+    return results.Hit(
+        id=message.id,
+        title=message.title,
+        text=message.text,
+        metadata=json_format.MessageToDict(message.metadata),
+        score=message.score,
+        recall_rank=message.recall_rank,
+        recall_score=message.recall_score,
+        rerank_score=message.rerank_score if message.HasField("rerank_score") else None,
+        rerank_logit=message.rerank_logit if message.HasField("rerank_logit") else None,
+        vector_rank=message.vector_rank,
+        text_rank=message.text_rank,
+    )

@@ -1,0 +1,140 @@
+"""What calls take and give. Times are in microseconds, as the server measured them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Side = Literal["query", "document"]
+Dtype = Literal["float32", "float16", "int8", "binary"]
+Truncation = Literal["error", "end", "start"]
+Priority = Literal["interactive", "bulk"]
+LongPassage = Literal["window", "truncate", "error"]
+Recall = Literal["vector", "bm25", "hybrid"]
+FieldType = Literal["tag", "number"]
+
+
+@dataclass(frozen=True)
+class Document:
+    """`title` is embedded and reranked in front of the text; `metadata` holds JSON values."""
+
+    id: str
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EmbedTimings:
+    total_us: int
+    tokenize_us: int
+    queue_us: int
+    compute_us: int
+    cache_us: int
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """vectors: [n, d] of the dtype asked for; for "binary" uint8 [n, ceil(d / 8)], most significant bit first."""
+
+    vectors: npt.NDArray[Any]
+    token_counts: tuple[int, ...]
+    truncated: tuple[bool, ...]
+    fingerprint: str
+    cached: int
+    timings: EmbedTimings
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """index: position in the passages that were sent; score: sigmoid of the logit."""
+
+    index: int
+    logit: float
+    score: float
+    windows: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Collection:
+    name: str
+    fingerprint: str
+    model: str
+    dimensions: int
+    count: int
+    fields: Mapping[str, FieldType]
+    recall_weight: float
+
+
+@dataclass(frozen=True)
+class Upserted:
+    upserted: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    """recall_score: cosine similarity, or the BM25 score. The rerank values are None without the second stage."""
+
+    id: str
+    title: str
+    text: str
+    metadata: Mapping[str, Any]
+    score: float
+    recall_rank: int
+    recall_score: float
+    rerank_score: float | None
+    rerank_logit: float | None
+    vector_rank: int
+    text_rank: int
+
+
+@dataclass(frozen=True)
+class SearchTimings:
+    total_us: int
+    embed_us: int
+    recall_us: int
+    rerank_us: int
+    embedding_cached: bool
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """hits: best first; degraded: why the second stage is missing, for example "RERANK_TIMEOUT"."""
+
+    hits: tuple[Hit, ...]
+    degraded: tuple[str, ...]
+    recalled: int
+    embed_fingerprint: str
+    rerank_fingerprint: str
+    timings: SearchTimings
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model of one stage. `limits` are what one request may hold, by the names of the proto."""
+
+    name: str
+    fingerprint: str
+    max_tokens: int
+    engine: str
+    precision: str
+    licence: str
+    source: str
+    limits: Mapping[str, int]
+    # Of an embedder only.
+    dimensions: int = 0
+    pooling: str = ""
+    normalized: bool = False
+    prompts: Mapping[str, str] = field(default_factory=dict)
+
+
+NUMPY_DTYPES: dict[Dtype, np.dtype[Any]] = {
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "int8": np.dtype("i1"),
+    "binary": np.dtype("u1"),
+}
