@@ -36,6 +36,7 @@ def save_int8_state_dict(state: Mapping[str, torch.Tensor], folder: Path) -> Pat
         stored |= _matrix_entries(name, tensor) if tensor.dim() == 2 else {name: _plain(tensor)}
     path = folder / FILE_NAME
     save_file(stored, path, metadata={"storage": FORMAT})
+    path.chmod(0o644)  # safetensors writes for the owner alone
     return path
 
 
