@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from local import ports as port_plan
 from local import redis
 from local.ports import HOST, Ports
-from local.supervisor import Program, Supervisor
+from serving.supervisor import Program, Supervisor
 from serving.errors import FailedPrecondition, Unavailable
 
 ENDPOINTS_FILE = "endpoints.json"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import redis as client_library
 
-from local import redis, supervisor
+from local import redis
+from serving import supervisor
 from serving.errors import FailedPrecondition, Unavailable
 
 
