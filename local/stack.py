@@ -14,8 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from local import ports as port_plan
 from local import redis
 from local.ports import HOST, Ports
-from serving.supervisor import Program, Supervisor
 from serving.errors import FailedPrecondition, Unavailable
+from serving.supervisor import Program, Supervisor
 
 ENDPOINTS_FILE = "endpoints.json"
 # A large append-only file is read before the server answers; a model may be compiled and measured at its first start.

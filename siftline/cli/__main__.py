@@ -1,0 +1,5 @@
+import sys
+
+from siftline.cli import main
+
+sys.exit(main())
