@@ -18,6 +18,7 @@ from serving.health import Health
 from serving.settings import ModelServiceSettings
 from serving.triton import OUTPUTS, EngineInfo, TritonEngine
 from serving.tritonserver import HOST, TritonPorts, TritonServer
+from serving.turns import turn
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +108,17 @@ class ModelRuntime:
         )
 
     async def _load_afresh(self) -> None:
-        """Unloads first: asked to load what it has already, Triton keeps the stubs that it has, dead ones too."""
-        if await self._engine.ready():
-            await self._engine.unload()
-        await self._load()
+        """Unloads first: asked to load what it has already, Triton keeps the stubs that it has, dead ones too.
+
+        Of several workers that notice at once, the first does it for all.
+        """
+        noticed = time.time()
+        async with turn(self._settings.log_dir / f"triton-{self.model.task}.lock") as last:
+            if last >= noticed:
+                return
+            if await self._engine.ready():
+                await self._engine.unload()
+            await self._load()
 
     async def _calibrate(self) -> Calibration:
         settings = self._settings
@@ -159,7 +167,7 @@ class ModelRuntime:
         """
         await self._health.set_serving(False)
         try:
-            await (self._wait_for_owner() if self._settings.worker else self._load_afresh())
+            await self._load_afresh()
             await self._engine.describe(self._canary(), CANARY_TIMEOUT)
         except (SiftlineError, OutOfMemory) as error:
             log.warning("%s is not back yet: %s", self.model.name, error)
@@ -168,10 +176,6 @@ class ModelRuntime:
             self.batcher.resume()
             await self._health.set_serving(True)
             log.info("%s is back", self.model.name)
-
-    async def _wait_for_owner(self) -> None:
-        """The process that started this worker loads the model; a moment for it to see what this one saw."""
-        await asyncio.sleep(2 * FRESH_SECONDS)
 
 
 def _read_model(folder: Path) -> served_model.ServedModel:

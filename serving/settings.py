@@ -25,9 +25,7 @@ class ModelServiceSettings(BaseSettings):
     instances: int = Field(0, ge=0, description="engine processes; 0 for one per core. Fewer to leave cores to others")
     threads: int = Field(1, ge=1, description="threads per engine process; more for large models on few requests")
     workers: int = Field(1, ge=1, description="server processes on one port; more when one core cannot feed the engine")
-    worker: bool = Field(
-        False, description="set by the process that starts workers: share the port, leave Triton's care to that process"
-    )
+    worker: bool = Field(False, description="set by the process that starts workers: share the port")
     batch_tokens: int = Field(0, ge=0, description="tokens per batch; 0 for what a sweep at first start finds best")
     in_flight: int = Field(0, ge=0, description="batches in the engine at once; 0 for one more than instances")
     queue_tokens: int = Field(
@@ -44,4 +42,10 @@ class ModelServiceSettings(BaseSettings):
 
     @property
     def batches_in_flight(self) -> int:
+        """One more than are computed at once, so that the next is there when one ends."""
         return self.in_flight or self.engine_instances + 1
+
+    @property
+    def worker_changes(self) -> dict[str, object]:
+        """In what a worker differs, except for the Triton's address: workers share the engine."""
+        return {"in_flight": -(-self.batches_in_flight // self.workers), "instances": self.engine_instances}

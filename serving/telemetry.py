@@ -7,6 +7,7 @@ Series are registered at start, so that a dashboard sees zeros and not nothing. 
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from prometheus_client import (
     disable_created_metrics,
     start_http_server,
 )
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.errors import StartupError
@@ -47,8 +49,18 @@ def _registry() -> CollectorRegistry:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_Workers(registry=None))  # type: ignore[no-untyped-call]
     return registry
+
+
+class _Workers(MultiProcessCollector):
+    """The sum over the workers; what "live" gauges of dead ones last said does not count."""
+
+    def collect(self) -> Iterable[Metric]:
+        for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
+            if not Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():
+                file.unlink(missing_ok=True)
+        return super().collect()  # type: ignore[no-any-return, no-untyped-call]
 
 
 def declare_methods(full_names: Iterable[str]) -> None:

@@ -1,13 +1,14 @@
 """python -m services.embed: wires the embed service together and serves."""
 
+import grpc
+
 from services.embed.encoder import Encoder
 from services.embed.servicer import EmbedServicer
 from services.embed.settings import EmbedSettings
-from serving.health import Health
 from serving.model_runtime import ModelRuntime
+from serving.model_service import serve_model
 from serving.served_model import TOKENIZER_FILE
-from serving.server import run, serve
-from serving.telemetry import start_metrics_server
+from serving.server import run
 from serving.tokenization import TokenizerPool
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 
@@ -16,23 +17,12 @@ SERVICE = embed_pb2.DESCRIPTOR.services_by_name["EmbedService"].full_name
 
 async def main() -> None:
     settings = EmbedSettings()
-    health = Health([SERVICE])
-    runtime = ModelRuntime(settings, health)
-    encoder = Encoder(runtime, TokenizerPool(settings.model_dir / TOKENIZER_FILE))
-    servicer = EmbedServicer(runtime, encoder, settings)
-    start_metrics_server(settings.metrics)
-    try:
-        await serve(
-            settings.listen,
-            lambda server: embed_pb2_grpc.add_EmbedServiceServicer_to_server(servicer, server),
-            [SERVICE],
-            health,
-            max_message_bytes=settings.max_message_bytes,
-            drain_seconds=settings.drain_seconds,
-            started=runtime.start,
-        )
-    finally:
-        await runtime.stop()
+
+    def register(server: grpc.aio.Server, runtime: ModelRuntime) -> None:
+        encoder = Encoder(runtime, TokenizerPool(settings.model_dir / TOKENIZER_FILE))
+        embed_pb2_grpc.add_EmbedServiceServicer_to_server(EmbedServicer(runtime, encoder, settings), server)
+
+    await serve_model("services.embed", SERVICE, settings, register)
 
 
 if __name__ == "__main__":

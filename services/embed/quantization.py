@@ -24,7 +24,8 @@ def quantize(vectors: NDArray[np.float32], dtype: Dtype) -> bytes:
         case Dtype.FLOAT16:
             return vectors.astype(LITTLE_FLOAT16).tobytes()
         case Dtype.INT8:
-            return np.clip(np.rint(vectors * 127), -127, 127).astype(np.int8).tobytes()
+            whole: NDArray[np.int8] = np.clip(np.rint(vectors * 127), -127, 127).astype(np.int8)
+            return whole.tobytes()
         case Dtype.BINARY:
             bits: NDArray[np.uint8] = np.packbits(vectors > 0, axis=1)
             return bits.tobytes()
