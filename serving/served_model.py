@@ -20,6 +20,11 @@ MODEL_FILE = "model.json"
 TOKENIZER_FILE = "tokenizer.json"
 
 
+# How a pair that is too long for one row is cut: tokens off the longer of the two (transformers' longest_first), or
+# the query at its own limit and then the passage only (FlagEmbedding).
+Truncation = Literal["longest_first", "passage"]
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,6 +37,7 @@ class PairLayout(_Record):
     suffix: tuple[int, ...]
     segment_ids: bool = Field(description="token_type_ids are 1 from the passage on (BERT), else all 0")
     max_query_tokens: int = Field(description="queries longer than this (specials not counted) are cut")
+    truncation: Truncation = Field("passage", description="rule for a pair that is to be cut to one row")
 
     @property
     def specials(self) -> int:
@@ -47,6 +53,7 @@ class ServedModel(_Record):
     source: str
     licence: str
     digest: str = Field(description="sha256 over the graph, its weights and tokenizer.json")
+    built_from: str = Field("", description="sha256 over what the export depended on, to tell a stale one")
     max_tokens: int = Field(description="per row, special tokens included")
     pad_token_id: int
     position_offset: int = Field(default=0, description="position id of a row's first token (XLM-R: pad + 1)")
@@ -55,6 +62,7 @@ class ServedModel(_Record):
     dimensions: int = 0
     pooling: str = ""
     normalized: bool = False
+    pools_prompt: bool = Field(True, description="False: a prompt's tokens are attended to, not pooled (INSTRUCTOR)")
     prompts: dict[str, str] = {}
     default_query_prompt: str = ""
     default_document_prompt: str = ""
@@ -63,7 +71,7 @@ class ServedModel(_Record):
 
     def fingerprint(self, precision: str) -> str:
         """32 hex digits that change with anything that changes a vector or a score."""
-        facts = self.model_dump_json(exclude={"source", "licence"})
+        facts = self.model_dump_json(exclude={"source", "licence", "built_from"})
         return hashlib.sha256(f"{precision}\n{facts}".encode()).hexdigest()[:32]
 
 

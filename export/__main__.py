@@ -1,0 +1,86 @@
+"""Command line of the exporter.
+
+    python -m export SOURCE [--as FAMILY] [--name NAME] [--out build/models]
+    python -m export --defaults [--out build/models]
+
+SOURCE is a folder, the name of a catalogue entry (see models/), or an identifier on the Hugging Face hub.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from export import catalogue
+from export.catalogue import CatalogueEntry
+from export.errors import ExportError
+from export.source import Source, locate_hub
+
+OUT = Path("build/models")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0; 2, with one line on stderr, when a model cannot be exported."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.defaults:
+            for entry in catalogue.entries().values():
+                if entry.default:
+                    _export_stale(entry, options.out)
+        else:
+            _export_source(options)
+    except ExportError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m export", description="Exports a model for siftline's services.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("source", nargs="?", help="a folder, a catalogue entry or a hub identifier")
+    what.add_argument("--defaults", action="store_true", help="the catalogue's default models, where missing or stale")
+    parser.add_argument("--as", dest="family", metavar="FAMILY", help=", ".join(catalogue.families()))
+    parser.add_argument("--name", help="name of the exported model (default: the entry's or the folder's)")
+    parser.add_argument("--out", type=Path, default=OUT, help=f"where exported models lie (default {OUT})")
+    return parser
+
+
+def _export_source(options: argparse.Namespace) -> None:
+    from export.exporter import export
+
+    entry = catalogue.entries().get(options.source)
+    export(_find(options.source, entry), options.out, entry, options.family, options.name, _say)
+    _say(f"written to {options.out}")
+
+
+def _export_stale(entry: CatalogueEntry, out: Path) -> None:
+    # Here, not above: torch takes seconds to import, and most starts find everything current.
+    from export.freshness import built_from, is_current
+
+    source = entry.source.find()
+    if is_current(out / entry.name, built_from(source, entry, None)):
+        _say(f"{entry.name}: current")
+        return
+    from export.exporter import export
+
+    export(source, out, entry, report=_say)
+
+
+def _find(name: str, entry: CatalogueEntry | None) -> Source:
+    if entry is not None:
+        return entry.source.find()
+    folder = Path(name)
+    if folder.is_dir():
+        return Source(folder, folder.resolve().name)
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise ExportError(f"{name}: no such folder, and not in the catalogue: {', '.join(catalogue.entries())}")
+    return locate_hub(name)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

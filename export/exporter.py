@@ -1,0 +1,129 @@
+"""From a model's folder to a verified, servable one, made in a temporary sibling and moved in place at the end."""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from torch import nn
+
+from export import backbone, heads, onnx_file, tokenizer_file, triton_repository, verification
+from export.catalogue import CatalogueEntry
+from export.description import Description, describe, hidden_size
+from export.errors import ExportError
+from export.freshness import built_from
+from export.graph import EmbedderGraph, RerankerGraph
+from export.source import Source
+from serving.served_model import MODEL_FILE, TOKENIZER_FILE, PairLayout, ServedModel
+
+Report = Callable[[str], None]
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def export(
+    source: Source | Path,
+    out: Path,
+    entry: CatalogueEntry | None = None,
+    family: str | None = None,
+    name: str | None = None,
+    report: Report = lambda line: None,
+) -> ServedModel:
+    """Writes the model to the folder `out`/NAME and returns its record; replaces what was there.
+
+    Raises ExportError, leaving `out` as it was, for whatever is wrong with the source.
+    """
+    source = Source(source, source.name) if isinstance(source, Path) else source
+    chosen = _name(name or (entry.name if entry else source.folder.resolve().name.lower()))
+    description = describe(source, chosen, entry, family)
+    with _replacing(out / chosen) as folder:
+        return _build(description, folder, built_from(source, entry, family), report)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place when the block succeeds, and is gone when it fails."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        made, old = Path(scratch) / "new", Path(scratch) / "old"
+        made.mkdir()
+        yield made
+        if folder.exists():
+            folder.rename(old)
+        made.rename(folder)
+
+
+def _build(description: Description, folder: Path, digest: str, report: Report) -> ServedModel:
+    report(f"{description.name}: reading {description.source.label} as {description.family.name}")
+    tokenizer = tokenizer_file.load(description.transformer)
+    model = backbone.load(description)
+    vocab_size = backbone.vocab_size(model)
+    tokenizer_file.check_vocabulary(description.transformer, tokenizer, vocab_size)
+    record = _record(description, tokenizer, digest)
+    graph = _graph(description, model)
+    repository = folder / "repository"
+    path = onnx_file.write(graph, triton_repository.version_folder(repository, description.name))
+    report(f"{description.name}: {verification.verify(graph, path, record, tokenizer)}")
+    limits = {"vocab_size": str(vocab_size), "max_tokens": str(record.max_tokens)}
+    triton_repository.finish(repository, record.name, record.inputs, graph.output, limits)
+    (folder / TOKENIZER_FILE).write_text(tokenizer.to_str(), "utf-8")
+    return _sealed(record, folder)
+
+
+def _graph(description: Description, model: nn.Module) -> EmbedderGraph | RerankerGraph:
+    head = description.head
+    if head is None:
+        return RerankerGraph(model, description.architecture, description.inputs)
+    dense = heads.dense_layers(description.source, head.dense)
+    return EmbedderGraph(model, description.architecture, description.inputs, head.pooling, dense, head.normalized)
+
+
+def _record(description: Description, tokenizer: Tokenizer, digest: str) -> ServedModel:
+    """The record but for the digest of what is yet to be written."""
+    family, head, config = description.family, description.head, description.config
+    return ServedModel(
+        name=description.name,
+        task=family.task,
+        family=family.name,
+        source=description.source.label,
+        licence=description.licence,
+        digest="",
+        built_from=digest,
+        max_tokens=description.max_tokens,
+        pad_token_id=tokenizer_file.pad_token_id(description.transformer, config, tokenizer),
+        position_offset=description.architecture.position_offset(config),
+        inputs=description.inputs,
+        dimensions=head.dimensions(hidden_size(config)) if head else 0,
+        pooling="+".join(head.pooling) if head else "",
+        normalized=head.normalized if head else False,
+        pools_prompt=family.pools_prompt,
+        prompts=description.prompts,
+        default_query_prompt=description.default_query_prompt,
+        default_document_prompt=description.default_document_prompt,
+        pair=None if head else _pair(description, tokenizer),
+    )
+
+
+def _pair(description: Description, tokenizer: Tokenizer) -> PairLayout:
+    segments = "token_type_ids" in description.inputs
+    query_tokens = int(description.max_tokens * description.family.query_share)
+    return tokenizer_file.pair_layout(tokenizer, segments, query_tokens, description.family.truncation)
+
+
+def _sealed(record: ServedModel, folder: Path) -> ServedModel:
+    """The record with its digest, written; it is the last file, so a folder that has it is whole."""
+    digest = hashlib.sha256()
+    for path in [*sorted(folder.glob("repository/*/*/model.onnx*")), folder / TOKENIZER_FILE]:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    sealed = record.model_copy(update={"digest": digest.hexdigest()})
+    (folder / MODEL_FILE).write_text(sealed.model_dump_json(indent=2) + "\n", "utf-8")
+    return sealed
+
+
+def _name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ExportError(f"name {name!r}: must match {_NAME.pattern}; give --name")
+    return name

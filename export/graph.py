@@ -1,0 +1,118 @@
+"""What is exported: one torch module per task, from token matrices to vectors or logits.
+
+All inputs are int32 [B, L], padded at the end of each row. Pooling, projection, normalisation and the classifier are
+inside, so that only [B, D] leaves the engine.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from export.architecture import Architecture
+
+# Finite in fp16 too, and far below any attention score.
+MASKED = -30000.0
+
+
+class EmbedderGraph(nn.Module):
+    """Backbone, pooling, dense layers, normalisation: vectors float32 [B, D].
+
+    With `pooling_mask` among the inputs, tokens are pooled where it is 1 and attended to where attention_mask is 1.
+    """
+
+    output = "vectors"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        architecture: Architecture,
+        inputs: Sequence[str],
+        pooling: Sequence[str],
+        dense: nn.Sequential,
+        normalized: bool,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.dense = backbone, dense
+        self._architecture, self.inputs = architecture, tuple(inputs)
+        self._pooling, self._normalized = tuple(pooling), normalized
+        self.eval()  # a parent in training mode would bring dropout back
+
+    def forward(self, *matrices: Tensor) -> Tensor:
+        named = dict(zip(self.inputs, matrices, strict=True))
+        hidden = run(self.backbone, self._architecture, named)[0]
+        return self._head(hidden, named.get("pooling_mask", named["attention_mask"]))
+
+    def reference(self, row: dict[str, Tensor]) -> Tensor:
+        """The vector of one unpadded row, with the backbone called as its authors call it."""
+        return self._head(self.backbone(**plain(row))[0], row.get("pooling_mask", row["attention_mask"]))
+
+    def _head(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        pooled = torch.cat([pool(hidden, mask, mode) for mode in self._pooling], dim=1)
+        vectors: Tensor = self.dense(pooled)
+        return nn.functional.normalize(vectors, dim=1) if self._normalized else vectors
+
+
+class RerankerGraph(nn.Module):
+    """A sequence classifier: logits float32 [B, 1]. Two labels become their difference, whose sigmoid is P(label 1)."""
+
+    output = "logits"
+
+    def __init__(self, backbone: nn.Module, architecture: Architecture, inputs: Sequence[str]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self._architecture, self.inputs = architecture, tuple(inputs)
+        self.eval()
+
+    def forward(self, *matrices: Tensor) -> Tensor:
+        named = dict(zip(self.inputs, matrices, strict=True))
+        return one_logit(run(self.backbone, self._architecture, named).logits)
+
+    def reference(self, row: dict[str, Tensor]) -> Tensor:
+        """The logit of one unpadded row, with the backbone called as its authors call it."""
+        return one_logit(self.backbone(**plain(row)).logits)
+
+
+def run(backbone: nn.Module, architecture: Architecture, named: dict[str, Tensor]) -> Any:
+    """The backbone on padded rows, everything explicit that it takes."""
+    arguments = {name: matrix for name, matrix in named.items() if name != "pooling_mask"}
+    if architecture.causal:
+        arguments["attention_mask"] = causal_mask(named["attention_mask"], getattr(backbone, "config", None))
+    return backbone(**arguments)
+
+
+def plain(row: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: row[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in row}
+
+
+def causal_mask(mask: Tensor, config: Any) -> Tensor:
+    """Additive float32 [B, 1, L, L]: each token sees the real tokens in front of it, within the sliding window."""
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    distance = positions[:, None] - positions[None, :]
+    seen = distance >= 0
+    window = getattr(config, "sliding_window", None)
+    if window and getattr(config, "use_sliding_window", True):
+        seen = seen & (distance < window)
+    visible = seen[None, None] & mask[:, None, None, :].bool()
+    return torch.where(visible, 0.0, MASKED)
+
+
+def pool(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
+    """[B, L, H] and mask [B, L] to [B, H], as sentence-transformers' Pooling does."""
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    if mode == "cls":
+        return hidden[:, 0]
+    if mode == "lasttoken":
+        last = (mask.sum(dim=1, dtype=torch.int64) - 1).clamp(min=0)
+        return hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[2])).squeeze(1)
+    if mode == "max":
+        return (hidden * weights + (1 - weights) * MASKED).amax(dim=1)
+    if mode == "weightedmean":
+        weights = weights * torch.arange(1, hidden.shape[1] + 1, device=hidden.device).to(hidden.dtype)[None, :, None]
+    total = weights.sum(dim=1).clamp(min=1e-9)
+    return (hidden * weights).sum(dim=1) / (total.sqrt() if mode == "mean_sqrt_len" else total)
+
+
+def one_logit(logits: Tensor) -> Tensor:
+    return logits[:, 1:2] - logits[:, 0:1] if logits.shape[1] == 2 else logits

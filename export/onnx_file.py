@@ -1,0 +1,82 @@
+"""torch module to ONNX file.
+
+The TorchScript exporter at opset 17 with eager attention: graphs of the dynamo exporter keep their attention from being
+recognised by the engines. No fusion of our own: OpenVINO and ONNX Runtime fuse the plain graph themselves, and OpenVINO
+ran onnxruntime.transformers' fused graph of MiniLM 10 to 20 % slower.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from export.graph import MASKED, EmbedderGraph, RerankerGraph
+
+OPSET = 17
+GRAPH = "model.onnx"
+# protobuf stops at 2 GiB; above this the weights go to a file beside the graph.
+_LARGEST_IN_ONE_FILE = 1_900_000_000
+
+
+def write(graph: EmbedderGraph | RerankerGraph, folder: Path) -> Path:
+    """Writes model.onnx (with model.onnx.data beside it when large) into `folder`."""
+    path = folder / GRAPH
+    axes: dict[str, dict[int, str]] = {name: {0: "batch", 1: "length"} for name in graph.inputs}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph,
+            _example(graph.inputs),
+            str(path),
+            input_names=list(graph.inputs),
+            output_names=[graph.output],
+            dynamic_axes=axes | {graph.output: {0: "batch"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    _finish(path)
+    return path
+
+
+def _example(inputs: tuple[str, ...]) -> tuple[torch.Tensor, ...]:
+    """Two rows of nine tokens, the second with padding, so that nothing is constant by accident."""
+    mask = torch.ones((2, 9), dtype=torch.int32)
+    mask[1, 6:] = 0
+    ids = torch.arange(3, 21, dtype=torch.int32).reshape(2, 9)
+    positions = torch.arange(2, 11, dtype=torch.int32).repeat(2, 1)
+    made = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "pooling_mask": mask.clone()}
+    return tuple(made.get(name, torch.zeros_like(ids)) for name in inputs)
+
+
+def _finish(path: Path) -> None:
+    """Mends mask constants; gathers what the exporter scattered over one file per weight when the model is large."""
+    model = onnx.load(str(path))
+    strays = [p for p in path.parent.iterdir() if p != path]
+    _soften_masks(model.graph)
+    for stray in strays:
+        stray.unlink()
+    large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > _LARGEST_IN_ONE_FILE
+    onnx.save_model(model, str(path), save_as_external_data=large, location=f"{GRAPH}.data")
+
+
+def _soften_masks(graph: onnx.GraphProto) -> None:
+    """Replaces the lowest fp32 number by MASKED: in bf16 and fp16 it is minus infinity, and rows become NaN."""
+    for tensor in graph.initializer:
+        _soften(tensor)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                _soften(attribute.t)
+            if attribute.HasField("g"):
+                _soften_masks(attribute.g)
+
+
+def _soften(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type != onnx.TensorProto.FLOAT:
+        return
+    values = numpy_helper.to_array(tensor)
+    if values.size and values.min() < -1e30:
+        tensor.CopyFrom(numpy_helper.from_array(np.maximum(values, np.float32(MASKED)), tensor.name))

@@ -1,0 +1,37 @@
+"""A Triton model repository of one model, its configuration rendered through Triton's own protobuf."""
+
+import shutil
+from pathlib import Path
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as triton
+
+RUNNER = Path(__file__).parent.parent / "serving" / "runner" / "model.py"
+VERSION = "1"
+
+
+def version_folder(repository: Path, name: str) -> Path:
+    """Where the graph belongs; created when absent."""
+    folder = repository / name / VERSION
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def finish(repository: Path, name: str, inputs: tuple[str, ...], output: str, parameters: dict[str, str]) -> None:
+    """Puts the runner beside the graph and writes config.pbtxt. `parameters` are the runner's."""
+    shutil.copyfile(RUNNER, version_folder(repository, name) / "model.py")
+    config = render(name, inputs, output, parameters)
+    (repository / name / "config.pbtxt").write_text(text_format.MessageToString(config), "utf-8")
+
+
+def render(name: str, inputs: tuple[str, ...], output: str, parameters: dict[str, str]) -> triton.ModelConfig:
+    """max_batch_size 0: the services batch, Triton takes each request as it is."""
+    config = triton.ModelConfig(name=name, backend="python", max_batch_size=0)
+    for matrix in inputs:
+        config.input.add(name=matrix, data_type=triton.TYPE_INT32, dims=[-1, -1])
+    config.output.add(name=output, data_type=triton.TYPE_FP32, dims=[-1, -1])
+    config.output.add(name="engine", data_type=triton.TYPE_STRING, dims=[1])
+    config.instance_group.add(kind=triton.ModelInstanceGroup.KIND_CPU, count=1)
+    for key, value in {"precision": "auto", "threads": "1", **parameters}.items():
+        config.parameters[key].string_value = value
+    return config

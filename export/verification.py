@@ -1,0 +1,131 @@
+"""The exported graph against the torch original, on real text, before anything is kept.
+
+The original sees one row at a time without padding and without explicit positions, as its authors call it; the graph
+sees all rows at once, padded. A graph that loses the mask, the positions or the segments fails.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from export.errors import ExportError
+from export.graph import EmbedderGraph, RerankerGraph
+from serving.batching.matrices import Layout, pad
+from serving.batching.rows import Rows
+from serving.served_model import PairLayout, ServedModel
+
+# Two fp32 implementations differ by 1e-6; the mildest mistake (a tanh in gelu) by 1e-4 (conformance kit, measured).
+VECTOR_TOLERANCE = 1e-5
+LOGIT_TOLERANCE = 5e-5
+_LONGEST_ROW = 512
+_TEXTS = (
+    "How many points did the defence give up?",
+    "a",
+    "",
+    "黑豹队的防守丢了多少分？",
+    "中英 mixed 文本 with English 单词",
+    "def square(x):\n    return x**2  # comment",
+    "CAFÉ naïve façade, full-width ＡＢＣ１２３, emoji 🙂",
+)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How far the graph is from the original, over `rows` rows of which the longest has `longest` tokens."""
+
+    difference: float
+    tolerance: float
+    rows: int
+    longest: int
+
+    def __str__(self) -> str:
+        return (
+            f"equals the torch original to {self.difference:.1e} (allowed {self.tolerance:.0e}) "
+            f"on {self.rows} texts of up to {self.longest} tokens"
+        )
+
+
+def texts() -> list[str]:
+    """Short texts of many kinds, and pages of the Python documentation that every interpreter carries."""
+    return [*_TEXTS, *(topics[name] for name in ("assert", "booleans", "floating", "import", "dynamic-features"))]
+
+
+def verify(graph: EmbedderGraph | RerankerGraph, path: Path, model: ServedModel, tokenizer: Tokenizer) -> Verified:
+    """ExportError, which says by how much, when the graph in `path` differs from its torch original."""
+    rows = _pairs(tokenizer, model.pair, model) if model.pair else _singles(tokenizer, model)
+    expected = np.concatenate([_original(graph, rows, i) for i in range(len(rows))])
+    computed = _graph(path, rows, Layout(model.inputs, model.pad_token_id, model.position_offset))
+    is_logit = isinstance(graph, RerankerGraph)
+    tolerance = LOGIT_TOLERANCE if is_logit else VECTOR_TOLERANCE
+    difference = _difference(computed, expected, is_logit)
+    if not difference <= tolerance:
+        what = "logits" if is_logit else "vectors"
+        raise ExportError(
+            f"{model.name}: the exported graph's {what} differ from the torch original's by {difference:.2g}, "
+            f"allowed is {tolerance:.0e}; nothing was written"
+        )
+    return Verified(difference, tolerance, len(rows), int(rows.lengths.max()))
+
+
+def _difference(computed: NDArray[np.float32], expected: NDArray[np.float32], is_logit: bool) -> float:
+    """Largest difference; relative to the vectors' length (or to a large logit's size) where that is above 1."""
+    if computed.shape != expected.shape or not np.isfinite(computed).all() or not np.isfinite(expected).all():
+        return float("nan")
+    scale = np.abs(expected) if is_logit else np.linalg.norm(expected, axis=1, keepdims=True)
+    return float((np.abs(computed - expected) / np.maximum(scale, 1.0)).max())
+
+
+def _singles(tokenizer: Tokenizer, model: ServedModel) -> Rows:
+    longest = min(model.max_tokens, _LONGEST_ROW)
+    ids = [_cut(encoding.ids, longest) for encoding in tokenizer.encode_batch(texts())]
+    ids = [row for row in ids if row]
+    # As for INSTRUCTOR: a few tokens at the beginning are not pooled.
+    pooled = [min(3, len(row) - 1) for row in ids]
+    return _rows(ids, pooled=pooled if "pooling_mask" in model.inputs else None)
+
+
+def _pairs(tokenizer: Tokenizer, pair: PairLayout, model: ServedModel) -> Rows:
+    longest = min(model.max_tokens, _LONGEST_ROW)
+    ids, seconds = [], []
+    passages = tokenizer.encode_batch(texts(), add_special_tokens=False)
+    for number, passage in enumerate(passages):
+        query = passages[number % 6].ids[:20]
+        front = [*pair.prefix, *query, *pair.middle]
+        ids.append([*front, *passage.ids[: longest - len(front) - len(pair.suffix)], *pair.suffix])
+        seconds.append(len(front))
+    return _rows(ids, seconds=seconds if pair.segment_ids else None)
+
+
+def _cut(ids: Sequence[int], longest: int) -> list[int]:
+    return [*ids[: longest - 1], ids[-1]] if len(ids) > longest else list(ids)
+
+
+def _rows(ids: list[list[int]], seconds: list[int] | None = None, pooled: list[int] | None = None) -> Rows:
+    flat = np.array([token for row in ids for token in row], np.int32)
+    lengths = np.array([len(row) for row in ids], np.int32)
+    columns = [None if column is None else np.array(column, np.int32) for column in (seconds, pooled)]
+    return Rows(flat, lengths, columns[0], columns[1])
+
+
+def _original(graph: EmbedderGraph | RerankerGraph, rows: Rows, index: int) -> NDArray[np.float32]:
+    unpadded = pad([(rows, np.array([index]))], Layout(graph.inputs, 0))
+    with torch.no_grad():
+        row = {name: torch.from_numpy(array.copy()).long() for name, array in unpadded.arrays.items()}
+        output: NDArray[np.float32] = graph.reference(row).numpy()
+    return output
+
+
+def _graph(path: Path, rows: Rows, layout: Layout) -> NDArray[np.float32]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    matrices = pad([(rows, np.arange(len(rows)))], layout)
+    output: NDArray[np.float32] = session.run(None, matrices.arrays)[0]
+    return output
