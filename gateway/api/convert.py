@@ -1,12 +1,12 @@
 """Wire messages of the search service to the gateway's types and back."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from google.protobuf import json_format, struct_pb2
 
-from gateway.ingest import Incoming
+from gateway.ingest import Incoming, Json
 from gateway.recall import Collection, Document, FieldType
 from gateway.search import Found, Hit, Query, RecallMode
 from serving.errors import InvalidArgument
@@ -35,10 +35,9 @@ def collection(known: Collection, count: int) -> pb.Collection:
 def incoming(place: int, wire: pb.Document) -> Incoming:
     """Raises InvalidArgument for metadata that JSON has no words for."""
     try:
-        metadata: dict[str, Any] = json_format.MessageToDict(wire.metadata)
-    except json_format.SerializeToJsonError as error:
-        field = f"documents[{place}].metadata"
-        raise InvalidArgument(field, "holds a number that is not finite, or a value without a kind") from error
+        metadata = _plain_object(wire.metadata)
+    except ValueError as error:
+        raise InvalidArgument(f"documents[{place}].metadata", str(error)) from error
     text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if metadata else ""
     return Incoming(Document(wire.id, wire.text, wire.title, text), metadata)
 
@@ -101,3 +100,25 @@ def _struct(metadata: str, wanted: frozenset[str] = frozenset()) -> struct_pb2.S
     if wanted:
         values = {name: value for name, value in values.items() if name in wanted}
     return json_format.ParseDict(values, struct_pb2.Struct())
+
+
+def _plain_object(struct: struct_pb2.Struct) -> dict[str, Json]:
+    return {name: _plain(value) for name, value in struct.fields.items()}
+
+
+def _plain(value: struct_pb2.Value) -> Json:
+    """The value as JSON has it. Raises ValueError for what JSON has no word for."""
+    match value.WhichOneof("kind"):
+        case "struct_value":
+            return _plain_object(value.struct_value)
+        case "list_value":
+            return [_plain(one) for one in value.list_value.values]
+        case "number_value" if not math.isfinite(value.number_value):
+            raise ValueError("holds a number that is not finite")
+        case "null_value":
+            return None
+        case None:
+            raise ValueError("holds a value without a kind")
+        case kind:
+            plain: Json = getattr(value, kind)
+            return plain

@@ -17,7 +17,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from serving.errors import DeadlineExceeded, Internal, Overloaded, SiftlineError, Unavailable
+from serving.errors import DeadlineExceeded, FailedPrecondition, Internal, Overloaded, SiftlineError, Unavailable
 
 
 def connect(url: str, timeout_s: float) -> "redis.Redis":
@@ -56,6 +56,12 @@ def translated(error: Exception) -> SiftlineError:
         return Unavailable("index: does not accept writes now")
     if isinstance(error, RedisConnectionError | OSError):
         return Unavailable("index: can't be reached")
+    if isinstance(error, ResponseError) and "WAITAOF" in str(error):
+        return FailedPrecondition(
+            "index: its append-only file is off or it can't be waited for, so nothing it takes is durable; "
+            "switch it on, or set index-durable to false",
+            reason="INDEX_NOT_DURABLE",
+        )
     if isinstance(error, ResponseError) and "no such index" in str(error).lower():
         return Unavailable("index: the collection's index is not there")
     return Internal(f"index: {type(error).__name__}")

@@ -19,7 +19,8 @@ from serving.errors import SiftlineError, Unavailable
 log = logging.getLogger(__name__)
 
 # One command, so that no reader and no crash sees half of it; DEL because HSET alone would keep old fields.
-_REPLACE = "redis.call('DEL', KEYS[1]) redis.call('HSET', KEYS[1], unpack(ARGV)) return 1"
+# The first line makes a full server refuse the script as a whole: without it, HSET after DEL is let through.
+_REPLACE = "#!lua\nredis.call('DEL', KEYS[1]) redis.call('HSET', KEYS[1], unpack(ARGV)) return 1"
 _HNSW_LINKS = 16
 _HNSW_EF_CONSTRUCTION = 200
 
@@ -203,7 +204,13 @@ def _index(uid: str) -> str:
 
 
 def _key(uid: str, identity: str) -> str:
-    return f"siftline:d:{uid}:{identity}"
+    """The hash of a document. The engine reads keys up to the first NUL, so NUL is spelt out, reversibly."""
+    escaped = identity.replace("%", "%25").replace("\0", "%00")
+    return f"siftline:d:{uid}:{escaped}"
+
+
+def _identity(uid: str, key: bytes) -> str:
+    return key.decode().removeprefix(_key(uid, "")).replace("%00", "\0").replace("%25", "%")
 
 
 def _rows(reply: list[Any]) -> list[tuple[bytes, dict[bytes, bytes]]]:
@@ -216,6 +223,5 @@ def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
 
 
 def _document(collection: Collection, key: bytes, fields: dict[bytes, bytes]) -> Document:
-    identity = key.decode().removeprefix(_key(collection.uid, ""))
     text, title, metadata = (fields.get(name, b"").decode() for name in (b"text", b"title", b"metadata"))
-    return Document(identity, text, title, metadata)
+    return Document(_identity(collection.uid, key), text, title, metadata)

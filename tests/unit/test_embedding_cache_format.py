@@ -1,0 +1,76 @@
+"""Keys and values of the embedding cache."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.embedder import key_parts, row_bytes
+from gateway.embedding_cache import Row, decode, encode, key_of
+from siftline.embed.v1 import embed_pb2
+
+MODEL = embed_pb2.GetModelResponse(fingerprint="f1", dimensions=8, prompts={"q": "ask: "}, default_query_prompt="q")
+
+
+def key(text: str = "x", model: embed_pb2.GetModelResponse = MODEL, salt: bytes = b"", **more: object) -> bytes:
+    request = embed_pb2.EmbedRequest(**({"side": 2, "dtype": 1, "truncation": 2} | more))  # type: ignore[arg-type]
+    return key_of(key_parts(request, model, salt), text.encode())
+
+
+def test_everything_that_changes_a_vector_changes_the_key() -> None:
+    other = embed_pb2.GetModelResponse()
+    other.CopyFrom(MODEL)
+    other.fingerprint = "f2"
+    keys = [
+        key(),
+        key("y"),
+        key(model=other),
+        key(side=1),
+        key(dtype=2),
+        key(dimensions=4),
+        key(truncation=3),
+        key(prompt_text="p"),
+        key(prompt_name="q"),
+        key(salt=b"s"),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_does_not_change_a_vector_does_not_change_the_key() -> None:
+    assert key(priority=2) == key(priority=1) == key()
+    assert key(dimensions=8) == key()  # all of them, said outright
+    assert key(side=1) == key(side=1, prompt_name="q")  # the default, said outright
+    assert key(prompt_text="ask: ") == key(prompt_name="q")
+
+
+@given(st.lists(st.binary(max_size=8), max_size=4), st.lists(st.binary(max_size=8), max_size=4))
+def test_two_lists_of_parts_never_meet(one: list[bytes], two: list[bytes]) -> None:
+    assert (key_of(one, b"t") == key_of(two, b"t")) == (one == two)
+
+
+@given(st.binary(max_size=64), st.integers(0, 2**32 - 1), st.booleans())
+def test_what_was_written_is_what_is_read(vector: bytes, tokens: int, truncated: bool) -> None:
+    row = Row(vector, tokens, truncated)
+    assert decode(b"k", encode(b"k", row), len(vector)) == row
+
+
+@given(st.data())
+def test_a_changed_byte_is_noticed(data: st.DataObject) -> None:
+    value = bytearray(encode(b"k", Row(bytes(range(16)), 7, False)))
+    value[data.draw(st.integers(0, len(value) - 1))] ^= data.draw(st.integers(1, 255))
+    assert decode(b"k", bytes(value), 16) is None
+
+
+@given(st.binary(max_size=64))
+def test_garbage_is_nothing(value: bytes) -> None:
+    assert decode(b"k", value, 16) is None
+
+
+def test_a_value_under_another_key_is_nothing() -> None:
+    value = encode(b"k", Row(bytes(16), 7, False))
+    assert decode(b"l", value, 16) is None
+    assert decode(b"k", value, 32) is None
+    assert decode(b"k", value[:-1], 16) is None
+
+
+def test_row_bytes() -> None:
+    sizes = [row_bytes(dtype, 12) for dtype in (1, 2, 3, 4)]
+    assert sizes == [48, 24, 12, 2]
