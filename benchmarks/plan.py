@@ -1,0 +1,62 @@
+"""What is measured against what, how much of it is in flight, and where the parts lie."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.ours import Service
+from benchmarks.peers.afternoon.system import AfternoonTriton
+from benchmarks.peers.infinity import Infinity
+from benchmarks.peers.plain_folder import embedder_folder, reranker_folder
+from benchmarks.peers.sentence_transformers import SentenceTransformers
+from benchmarks.systems import System
+from benchmarks.workloads import Corpus, Workload
+from serving import served_model
+
+DATA = Path("../shared/data")
+RESULTS = Path("build/bench")
+EMBEDDER = Path("build/models/all-minilm-l6-v2")
+RERANKER = Path("build/models/siftline-minilm-l6-reranker")
+MODELS = {"embed": EMBEDDER, "rerank": RERANKER}
+# Requests in flight: enough that no system waits for its client.
+IN_FLIGHT = {"Q32x1": 64, "Q32x32": 8, "MIXx32": 8, "P128x32": 8, "RR16": 8, "RR100": 4}
+COMPARED = {"embed": ("Q32x1", "Q32x32", "MIXx32"), "rerank": ("RR100",)}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The texts, as the two exported models count them."""
+
+    corpora: dict[str, Corpus]
+
+    @classmethod
+    def open(cls, data: Path = DATA) -> "Bench":
+        return cls({task: _corpus(data, folder) for task, folder in MODELS.items() if folder.is_dir()})
+
+    def workload(self, name: str) -> Workload:
+        if name.startswith("RR"):
+            return self.corpora["rerank"].rerank(name)
+        kind, _, texts = name.partition("x")
+        return self.corpora["embed"].embed(kind, int(texts))
+
+
+def _corpus(data: Path, folder: Path) -> Corpus:
+    return Corpus(data, folder / served_model.TOKENIZER_FILE, served_model.load(folder).max_tokens)
+
+
+def service(task: str) -> Service:
+    return Service(task, MODELS[task])
+
+
+def peers(task: str) -> dict[str, System]:
+    """Every peer for a task, by name; none is started."""
+    folder = embedder_folder() if task == "embed" else reranker_folder()
+    found: list[System] = [Infinity(folder, precision) for precision in ("bf16", "fp32")]
+    found += [SentenceTransformers(folder, task, precision) for precision in ("bf16", "fp32")]
+    if task == "embed":
+        found.append(AfternoonTriton(EMBEDDER))
+    return {peer.name: peer for peer in found}
+
+
+def makes_sense(peer: str, workload: str) -> bool:
+    """A library that takes everything as one list has no requests of one text."""
+    return not (peer.startswith("sentence-transformers") and workload.endswith("x1"))
