@@ -21,8 +21,8 @@ OUT = Path("build/models")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 2, with one line on stderr, when a model cannot be exported."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         if options.defaults:
             for entry in catalogue.entries().values():
                 if entry.default:

@@ -8,6 +8,7 @@ import transformers
 from torch import nn
 
 from export.description import Description
+from export.enc_t5 import EncT5ForSequenceClassification
 from export.errors import ExportError
 from export.int8_storage import StorageError, load_int8_state_dict
 from export.source import CONFIG, check_weights
@@ -63,7 +64,7 @@ def _load_int8(description: Description) -> Any:
 
 def _model_class(description: Description) -> Any:
     if description.config["model_type"] == "t5":
-        return transformers.T5EncoderModel
+        return EncT5ForSequenceClassification if description.family.task == "rerank" else transformers.T5EncoderModel
     if description.family.task == "rerank":
         return transformers.AutoModelForSequenceClassification
     return transformers.AutoModel

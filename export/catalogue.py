@@ -59,6 +59,7 @@ class Family(_Facts):
     # rerank
     truncation: Truncation = "longest_first"
     query_share: float = Field(0.75, gt=0, lt=1, description="of max_tokens, at most, for the query")
+    query_tokens: int | None = Field(None, ge=1, description="the same as a number")
 
 
 class CatalogueEntry(_Facts):

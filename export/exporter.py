@@ -108,8 +108,9 @@ def _record(description: Description, tokenizer: Tokenizer, digest: str) -> Serv
 
 def _pair(description: Description, tokenizer: Tokenizer) -> PairLayout:
     segments = "token_type_ids" in description.inputs
-    query_tokens = int(description.max_tokens * description.family.query_share)
-    return tokenizer_file.pair_layout(tokenizer, segments, query_tokens, description.family.truncation)
+    family = description.family
+    query_tokens = family.query_tokens or int(description.max_tokens * family.query_share)
+    return tokenizer_file.pair_layout(tokenizer, segments, query_tokens, family.truncation)
 
 
 def _sealed(record: ServedModel, folder: Path) -> ServedModel:

@@ -120,6 +120,34 @@ def surround(tokens: Tokens, prefix: Sequence[int] | Int32, suffix: Sequence[int
     return Tokens(ids, lengths)
 
 
+def join(first: Tokens, second: Tokens) -> Tokens:
+    """Row by row, the tokens of one and then those of the other."""
+    lengths = first.lengths + second.lengths
+    ids = np.empty(len(first.ids) + len(second.ids), np.int32)
+    in_first = np.repeat(np.tile([True, False], len(lengths)), np.stack([first.lengths, second.lengths], 1).ravel())
+    ids[in_first], ids[~in_first] = first.ids, second.ids
+    return Tokens(ids, lengths)
+
+
+def longest_first(first: int, seconds: Int32, room: int) -> tuple[Int32, Int32]:
+    """How many tokens of a text of `first` tokens, and of each that it is paired with, are kept in `room` tokens.
+
+    The shorter stays whole while it takes no more than half; else each gets half, the longer the odd one. This is
+    LongestFirst of the tokenizers library (utils/truncation.rs), and so of transformers, CrossEncoder and BCEmbedding.
+    """
+    firsts = np.full_like(seconds, first)
+    shorter, longer = np.minimum(firsts, seconds), np.maximum(firsts, seconds)
+    kept_longer = np.maximum(shorter, room - shorter)
+    halves = shorter + kept_longer > room
+    shorter, kept_longer = np.where(halves, room // 2, shorter), np.where(halves, room - room // 2, kept_longer)
+    kept_longer = np.minimum(longer, kept_longer)
+    swapped = firsts > seconds
+    fits = firsts + seconds <= room
+    of_first = np.where(fits, firsts, np.where(swapped, kept_longer, shorter)).astype(np.int32)
+    of_second = np.where(fits, seconds, np.where(swapped, shorter, kept_longer)).astype(np.int32)
+    return of_first, of_second
+
+
 def windows(tokens: Tokens, room: int, overlap: int) -> tuple[Tokens, Int32]:
     """Texts longer than `room` tokens as overlapping windows (BCEmbedding, models/utils.py).
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.batching import Priority, Rows
-from serving.batching.rows import starts
+from serving.batching.rows import slices, starts
 from serving.errors import InvalidArgument
 from serving.model_runtime import ModelRuntime
 from serving.served_model import PairLayout
-from serving.tokenization import TokenizerPool, Tokens, cut, surround, windows
+from serving.tokenization import TokenizerPool, Tokens, cut, join, longest_first, surround, windows
 
 # Overlap of the windows of a long passage (BCEmbedding, models/reranker.py): 80 tokens, a quarter of a small window.
 LONGEST_OVERLAP = 80
@@ -73,8 +73,10 @@ class Scorer:
     def _rows(self, tokens: Tokens, long_passage: str) -> tuple[Rows, NDArray[np.int32], NDArray[np.bool_], bool]:
         """Pairs, windows per passage, passages cut, whether the query was cut. tokens: the query's, then passages'."""
         pair = self._pair
-        query = tokens.of(0)[: pair.max_query_tokens]
         passages = Tokens(tokens.ids[tokens.lengths[0] :], tokens.lengths[1:])
+        if long_passage == "truncate" and pair.truncation == "longest_first":
+            return self._longest_first(tokens.of(0), passages)
+        query = tokens.of(0)[: pair.max_query_tokens]
         room = self._runtime.model.max_tokens - pair.specials - len(query)
         pieces, counts, truncated = self._fit(passages, room, long_passage)
         head = np.concatenate([pair.prefix, query, pair.middle]).astype(np.int32)
@@ -82,6 +84,19 @@ class Scorer:
         second = np.full(len(whole.lengths), len(head), np.int32) if pair.segment_ids else None
         query_truncated = bool(tokens.lengths[0] > len(query))
         return Rows(whole.ids, whole.lengths, second), counts, truncated, query_truncated
+
+    def _longest_first(
+        self, query: NDArray[np.int32], passages: Tokens
+    ) -> tuple[Rows, NDArray[np.int32], NDArray[np.bool_], bool]:
+        """One row a passage; each pair is cut by itself, so the query may be longer in one row than in another."""
+        pair = self._pair
+        room = self._runtime.model.max_tokens - pair.specials
+        of_query, of_passage = longest_first(len(query), passages.lengths, room)
+        fronts = surround(Tokens(slices(query, np.zeros_like(of_query), of_query), of_query), pair.prefix, pair.middle)
+        kept = Tokens(slices(passages.ids, starts(passages.lengths), of_passage), of_passage)
+        whole = join(fronts, surround(kept, (), pair.suffix))
+        rows = Rows(whole.ids, whole.lengths, fronts.lengths if pair.segment_ids else None)
+        return rows, np.ones_like(of_query), of_passage < passages.lengths, bool((of_query < len(query)).any())
 
     def _fit(
         self, passages: Tokens, room: int, long_passage: str

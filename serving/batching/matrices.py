@@ -41,28 +41,32 @@ def pad(parts: Sequence[tuple[Rows, NDArray[np.intp]]], layout: Layout) -> Matri
     arrays = {"input_ids": ids}
     for name in layout.inputs:
         if name != "input_ids":
-            arrays[name] = _BUILDERS[name](parts, positions, mask, layout)
+            arrays[name] = _BUILDERS[name](parts, positions, mask, ids, layout)
     return Matrices({name: arrays[name] for name in layout.inputs}, int(lengths.sum()))
 
 
 _Parts = Sequence[tuple[Rows, NDArray[np.intp]]]
 
 
-def _attention_mask(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], layout: Layout) -> Int32:
+def _attention_mask(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], ids: Int32, layout: Layout) -> Int32:
     return mask.astype(np.int32)
 
 
-def _position_ids(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], layout: Layout) -> Int32:
-    ids = np.full(mask.shape, max(0, layout.position_offset - 1), np.int32)
-    np.copyto(ids, positions + np.int32(layout.position_offset), where=mask)
-    return ids
+def _position_ids(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], ids: Int32, layout: Layout) -> Int32:
+    """From 0; or, as RoBERTa and its kin count, from pad + 1, with every pad token (also one in the text) at pad."""
+    if layout.position_offset == 0:
+        numbered: Int32 = np.where(mask, positions, np.int32(0))
+        return numbered
+    counted = ids != layout.pad_token_id
+    numbered = np.cumsum(counted, axis=1, dtype=np.int32) * counted + np.int32(layout.position_offset - 1)
+    return numbered
 
 
-def _token_type_ids(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], layout: Layout) -> Int32:
+def _token_type_ids(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], ids: Int32, layout: Layout) -> Int32:
     return _from(parts, "second_starts", positions, mask, absent=len(positions))
 
 
-def _pooling_mask(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], layout: Layout) -> Int32:
+def _pooling_mask(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], ids: Int32, layout: Layout) -> Int32:
     return _from(parts, "pooled_starts", positions, mask, absent=0)
 
 
