@@ -4,12 +4,16 @@ rows.py      token sequences of one request, concatenated
 ticket.py    one admitted request: what is still to be computed, and who waits for it
 lane.py      the waiting rows of one priority, by length and age
 former.py    which rows make the next batch
+speed.py     how fast the engine is
+admission.py which requests may wait
 matrices.py  rows of several requests as one padded matrix
-batcher.py   admission, dispatch, faults
+engine.py    what computes, and how much at a time
+batcher.py   dispatch, faults
 metrics.py   what it tells Prometheus
 """
 
-from serving.batching.batcher import Batcher, BatchLimits, Engine, OutOfMemory
+from serving.batching.batcher import Batcher
+from serving.batching.engine import BatchLimits, Engine, OutOfMemory
 from serving.batching.matrices import Layout, Matrices
 from serving.batching.rows import Rows
 from serving.batching.ticket import Completed, Priority

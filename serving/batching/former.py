@@ -2,63 +2,98 @@
 
 Lanes share the engine by stride scheduling: each pays for the tokens it gets, the bulk lane at a higher price,
 and the lane that has paid least goes next. Alone, a lane gets everything; against a saturating interactive lane,
-bulk still gets its share (Waldspurger and Weihl, Stride Scheduling, 1995).
+bulk still gets its share (Waldspurger and Weihl, Stride Scheduling, 1995). A batch is of one lane: bulk rows would
+make an interactive batch longer.
 
 Inside a lane the row due first picks the length; rows of about that length fill the batch, oldest first, so that
 padding stays small and one long text never inflates many short ones.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+from serving.batching.engine import BatchLimits
 from serving.batching.lane import Lane, Part
 from serving.batching.ticket import Priority
 
 PRICES = {Priority.INTERACTIVE: 1.0, Priority.BULK: 8.0}
 
-# A row may join a batch when it is at least this share of the batch's length; the rest is padding.
+# The shortest bucket of a batch is at least this share of the longest; the rest is padding.
 TIGHTNESS = 0.86
 
 
-@dataclass(slots=True)
 class Former:
     """Takes rows out of the lanes, batch by batch."""
 
-    lanes: dict[Priority, Lane]
-    _paid: dict[Priority, float] = field(default_factory=lambda: dict.fromkeys(Priority, 0.0))
+    def __init__(self, lanes: dict[Priority, Lane], limits: BatchLimits) -> None:
+        self._lanes = lanes
+        self._paid = dict.fromkeys(lanes, 0.0)
+        self._budgets = {priority: _budget(priority, limits) for priority in lanes}
 
-    def woke(self, priority: Priority) -> None:
-        """A lane that was empty has work again: it may not spend what it saved while idle."""
-        busy = [p for p, lane in self.lanes.items() if p is not priority and lane.first_due() is not None]
-        self._paid[priority] = max(self._paid[p] for p in (priority, *busy))
+    def form(self, idle: int, now: float) -> list[Part]:
+        """The next batch, within the budget as computed (padding counted) unless one row alone is longer.
 
-    def form(self, budget: int, seconds_per_token: float) -> list[Part]:
-        """The next batch, at most `budget` tokens as computed (padding counted) unless one row alone is longer."""
-        heads = {p: bucket for p, lane in self.lanes.items() if (bucket := lane.first_due()) is not None}
+        A small queue is shared out over the `idle` instances.
+        """
+        heads = {p: bucket for p, lane in self._lanes.items() if (bucket := lane.first_due(now)) is not None}
         if not heads:
             return []
-        leading = min(heads, key=lambda priority: self._paid[priority])
-        parts: list[Part] = []
-        length = count = 0
-        for priority, bucket in self._candidates(leading, heads[leading]):
-            while True:
-                longest = max(length, self.lanes[priority].edges[bucket])
-                room = max(budget // longest, 0 if parts else 1) - count
-                part = self.lanes[priority].take(bucket, room, seconds_per_token)
-                if part is None:
-                    break
-                parts.append(part)
-                length, count = max(length, part.length), count + len(part.indices)
-                self._paid[priority] += part.tokens * PRICES[priority]
+        leading = min(heads, key=self._paid.__getitem__)
+        for priority in self._lanes.keys() - heads.keys():  # nobody saves up while idle
+            self._paid[priority] = max(self._paid[priority], self._paid[leading])
+        lane = self._lanes[leading]
+        budget = min(self._budgets[leading], -(-lane.tokens // max(1, idle)))
+        parts = _fill(lane, heads[leading], budget if idle > 1 else self._budgets[leading], now)
+        self._paid[leading] += PRICES[leading] * sum(part.tokens for part in parts)
         return parts
 
-    def _candidates(self, leading: Priority, seed: int) -> Iterator[tuple[Priority, int]]:
-        """Lane and bucket pairs in the order in which they may fill a batch that starts from `seed`."""
-        order = [leading, *(p for p in self.lanes if p is not leading)]
-        for priority in order:
-            edges = self.lanes[priority].edges
-            yield priority, seed
-            for bucket in range(seed - 1, -1, -1):
-                if edges[bucket] < TIGHTNESS * edges[seed]:
-                    break
-                yield priority, bucket
+
+def share(priority: Priority) -> float:
+    """The part of the engine that a lane gets at least while it has work."""
+    return (1 / PRICES[priority]) / sum(1 / price for price in PRICES.values())
+
+
+def _budget(priority: Priority, limits: BatchLimits) -> int:
+    """An interactive batch waits for one of those in the engine to end, and for those that are queued there to begin.
+
+    Bulk batches are so small that all this takes no longer than one whole batch.
+    """
+    if priority is Priority.INTERACTIVE:
+        return limits.batch_tokens
+    ends = max(1, limits.in_flight - limits.instances + 1)
+    return max(1, limits.batch_tokens * min(ends, limits.instances) // ends)
+
+
+class _Filling:
+    """A batch that is being filled, up to `budget` tokens."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._length = self._rows = 0
+        self.parts: list[Part] = []
+
+    def room(self, length: int) -> int:
+        """How many more rows of up to this length it can take; one at least when it is empty."""
+        most = self._budget // max(self._length, length)
+        return most - self._rows if self.parts else max(1, most)
+
+    def add(self, part: Part) -> None:
+        self.parts.append(part)
+        self._length = max(self._length, part.length)
+        self._rows += len(part.indices)
+
+
+def _fill(lane: Lane, seed: int, budget: int, now: float) -> list[Part]:
+    filling = _Filling(budget)
+    for bucket in _candidates(lane.edges, seed):
+        while part := lane.take(bucket, filling.room, now):
+            filling.add(part)
+    return filling.parts
+
+
+def _candidates(edges: tuple[int, ...], seed: int) -> Iterator[int]:
+    """Buckets in the order in which they may fill a batch that starts from `seed`."""
+    yield seed
+    for bucket in range(seed - 1, -1, -1):
+        if edges[bucket] < TIGHTNESS * edges[seed]:
+            break
+        yield bucket

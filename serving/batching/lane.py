@@ -1,33 +1,45 @@
 """The waiting rows of one priority, kept by length bucket and, inside a bucket, by due time.
 
-A row is due when it arrived plus the time that the rows of its own request in front of it take. So a request
-of one row does not wait behind the thousandth row of another that came a moment earlier, and nobody starves:
-arrivals only ever come due later.
+Due times are those of a fair share among the requests that wait (Demers, Keshav and Shenker, Fair Queueing, 1989).
+The lane's time is the tokens that every waiting request would have got by now, had they been served in turn; a row
+is due at its arrival plus the tokens of its own request in front of it. So a request of one row does not wait behind
+the thousandth row of another, however many such there are, and nobody starves: what comes later is due later.
 """
 
 import heapq
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.batching.rows import Rows
 from serving.batching.ticket import Ticket
+from serving.errors import InvalidArgument
+
+
+class Sorted(NamedTuple):
+    """A request's rows, shortest first: indices, lengths, and the tokens ahead of each (n + 1, the last is the sum)."""
+
+    indices: NDArray[np.intp]
+    lengths: list[int]
+    ahead: list[int]
 
 
 class Run(NamedTuple):
-    """Rows of one request in one bucket, shortest first; ordered by due time, then arrival."""
+    """Rows first..last of one request, all in one bucket. Ordered by due time; a request's first rows win a tie."""
 
-    due: float
+    due: int
+    first: int
     number: int
+    last: int
+    rows: Sorted
     ticket: Ticket
-    indices: NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Rows of one request that go into a batch: row `indices` of `ticket`, `length` tokens the longest."""
 
     ticket: Ticket
@@ -37,59 +49,109 @@ class Part:
 
 
 class Lane:
-    """Waiting rows; `edges` are the upper bounds (tokens) of the length buckets, ascending."""
+    """Waiting rows; `edges` are the upper bounds (tokens) of the length buckets, ascending.
 
-    def __init__(self, edges: tuple[int, ...], discard: Callable[[Ticket], bool]) -> None:
+    `expire` is called with a request that is found past its deadline; it must make the request forgotten.
+    """
+
+    def __init__(self, edges: tuple[int, ...], expire: Callable[[Ticket], None]) -> None:
         self.edges = edges
-        self._edges = np.asarray(edges)
-        self._discard = discard
+        self.tokens = 0
+        self._expire = expire
+        self._requests = 0
+        self._time = 0
+        self._served = 0  # tokens since the time last moved
         self._buckets: dict[int, list[Run]] = {}
         self._numbers = itertools.count()
 
-    def add(self, ticket: Ticket, now: float, seconds_per_token: float) -> None:
+    def add(self, ticket: Ticket) -> None:
         """Queues all rows of a request."""
-        lengths = ticket.rows.lengths
-        order = np.argsort(lengths, kind="stable")
-        ahead = np.cumsum(lengths[order]) - lengths[order]
-        buckets = np.searchsorted(self._edges, lengths[order])
-        firsts = np.flatnonzero(np.diff(buckets, prepend=-1))
-        for first, last in zip(firsts, [*firsts[1:], len(order)], strict=True):
-            due = now + float(ahead[first]) * seconds_per_token
-            run = Run(due, next(self._numbers), ticket, order[first:last])
-            heapq.heappush(self._buckets.setdefault(int(buckets[first]), []), run)
+        rows = _sorted(ticket.rows)
+        if rows.lengths[-1] > self.edges[-1]:
+            raise InvalidArgument("rows", f"{rows.lengths[-1]} tokens in one; the limit is {self.edges[-1]}")
+        number = next(self._numbers)
+        for bucket, first, last in _runs(rows.lengths, self.edges):
+            run = Run(self._time + rows.ahead[first], first, number, last, rows, ticket)
+            heapq.heappush(self._buckets.setdefault(bucket, []), run)
+        self.tokens += ticket.waiting
+        self._requests += 1
 
-    def head(self, bucket: int) -> Run | None:
+    def first_due(self, now: float) -> int | None:
+        """The bucket that holds the row due first, None when nothing waits."""
+        heads = [(run[:3], bucket) for bucket in list(self._buckets) if (run := self._head(bucket, now))]
+        return min(heads)[1] if heads else None
+
+    def take(self, bucket: int, room: Callable[[int], int], now: float) -> Part | None:
+        """Rows of the run that is due first in a bucket, as many as there is `room` for rows of its length."""
+        run = self._head(bucket, now)
+        if run is None:
+            return None
+        due, first, number, end, rows, ticket = run
+        last = min(end, first + room(rows.lengths[end - 1]))
+        if last <= first:
+            return None
+        tokens = rows.ahead[last] - rows.ahead[first]
+        if last < end:
+            heapq.heapreplace(self._buckets[bucket], Run(due + tokens, last, number, end, rows, ticket))
+        else:
+            heapq.heappop(self._buckets[bucket])
+        self._serve(ticket, tokens, now)
+        return Part(ticket, rows.indices[first:last], rows.lengths[last - 1], tokens)
+
+    def forget(self, ticket: Ticket) -> None:
+        """What a request still has waiting no longer counts. Its runs go when they come to the front."""
+        if ticket.waiting:
+            self.tokens -= ticket.waiting
+            self._requests -= 1
+            ticket.waiting = 0
+
+    def drain(self) -> list[Ticket]:
+        """Empties the lane; the requests that had rows in it."""
+        tickets = {id(run.ticket): run.ticket for heap in self._buckets.values() for run in heap if run.ticket.waiting}
+        self._buckets.clear()
+        for ticket in tickets.values():
+            self.forget(ticket)
+        return list(tickets.values())
+
+    def _head(self, bucket: int, now: float) -> Run | None:
         """The bucket's run that is due first; runs that nobody waits for any more are dropped on the way."""
         heap = self._buckets.get(bucket)
         while heap:
-            if not self._discard(heap[0].ticket):
+            ticket = heap[0].ticket
+            if ticket.expired(now) and ticket.waiting and ticket.live:
+                self._expire(ticket)
+            if ticket.waiting and ticket.live:
                 return heap[0]
             heapq.heappop(heap)
         self._buckets.pop(bucket, None)
         return None
 
-    def first_due(self) -> int | None:
-        """The bucket that holds the row due first, None when nothing waits."""
-        heads = [(run.due, run.number, bucket) for bucket in list(self._buckets) if (run := self.head(bucket))]
-        return min(heads)[2] if heads else None
+    def _serve(self, ticket: Ticket, tokens: int, now: float) -> None:
+        turns, self._served = divmod(self._served + tokens, self._requests)
+        self._time += turns
+        self.tokens -= tokens
+        ticket.waiting -= tokens
+        ticket.queued = now - ticket.admitted
+        if not ticket.waiting:
+            self._requests -= 1
 
-    def take(self, bucket: int, room: int, seconds_per_token: float) -> Part | None:
-        """Up to `room` rows of the run that is due first in a bucket."""
-        run = self.head(bucket)
-        if run is None or room <= 0:
-            return None
-        taken, left = run.indices[:room], run.indices[room:]
-        lengths = run.ticket.rows.lengths[taken]
-        tokens = int(lengths.sum())
-        if len(left):
-            later = Run(run.due + tokens * seconds_per_token, run.number, run.ticket, left)
-            heapq.heapreplace(self._buckets[bucket], later)
-        else:
-            heapq.heappop(self._buckets[bucket])
-        return Part(run.ticket, taken, int(lengths[-1]), tokens)
 
-    def drain(self) -> list[Ticket]:
-        """Empties the lane; the requests that had rows in it."""
-        tickets = {id(run.ticket): run.ticket for heap in self._buckets.values() for run in heap}
-        self._buckets.clear()
-        return list(tickets.values())
+_ONLY = np.zeros(1, np.intp)
+
+
+def _sorted(rows: Rows) -> Sorted:
+    if len(rows) == 1:
+        return Sorted(_ONLY, [rows.tokens], [0, rows.tokens])
+    indices = np.argsort(rows.lengths, kind="stable")
+    lengths: list[int] = rows.lengths[indices].tolist()
+    return Sorted(indices, lengths, [0, *itertools.accumulate(lengths)])
+
+
+def _runs(lengths: list[int], edges: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+    """(bucket, first, last) of ascending lengths that share a bucket."""
+    first = 0
+    while first < len(lengths):
+        bucket = bisect_left(edges, lengths[first])
+        last = bisect_left(lengths, edges[bucket] + 1, first)
+        yield bucket, first, last
+        first = last

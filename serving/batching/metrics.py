@@ -1,4 +1,4 @@
-"""What the batcher tells Prometheus. `lane` is interactive or bulk."""
+"""What the batcher tells Prometheus. `lane` is interactive or bulk. Series are looked up once, here."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -6,32 +6,29 @@ from serving.batching.ticket import Priority
 from serving.telemetry import SECONDS
 
 TOKENS = tuple(float(2**power) for power in range(3, 17))
-LANES = tuple(priority.value for priority in Priority)
 DROP_REASONS = ("expired", "cancelled")
 REFUSAL_REASONS = ("overloaded", "engine_down", "too_large")
+FAILURE_REASONS = ("error", "out_of_memory", "engine_down")
 
-QUEUE_SECONDS = Histogram(
+_QUEUE_SECONDS = Histogram(
     "siftline_queue_seconds", "Longest wait of a request's rows before dispatch", ["lane"], buckets=SECONDS
 )
+_QUEUED_TOKENS = Gauge("siftline_queued_tokens", "Tokens that wait", ["lane"], multiprocess_mode="livesum")
+_DROPPED = Counter("siftline_requests_dropped_total", "Requests dropped before compute", ["lane", "reason"])
+_REFUSED = Counter("siftline_requests_refused_total", "Requests not admitted", ["lane", "reason"])
+_BATCH_FAILURES = Counter("siftline_batch_failures_total", "Batches that the engine failed", ["reason"])
+_TOKENS_COMPUTED = Counter("siftline_tokens_total", "Tokens computed; kind is real or padding", ["kind"])
+
 COMPUTE_SECONDS = Histogram("siftline_engine_seconds", "Time of one batch in the engine", buckets=SECONDS)
 BATCH_TOKENS = Histogram("siftline_batch_tokens", "Tokens of a batch as computed, padding counted", buckets=TOKENS)
 BATCH_ROWS = Histogram("siftline_batch_rows", "Rows of a batch", buckets=TOKENS)
-TOKENS_COMPUTED = Counter("siftline_tokens_total", "Tokens computed; kind is real or padding", ["kind"])
 IN_FLIGHT = Gauge("siftline_batches_in_flight", "Batches in the engine now", multiprocess_mode="livesum")
-QUEUED_TOKENS = Gauge("siftline_queued_tokens", "Tokens that wait", ["lane"], multiprocess_mode="livesum")
-DROPPED = Counter("siftline_requests_dropped_total", "Requests dropped before compute", ["lane", "reason"])
-REFUSED = Counter("siftline_requests_refused_total", "Requests not admitted", ["lane", "reason"])
-BATCH_FAILURES = Counter("siftline_batch_failures_total", "Batches that the engine failed", ["reason"])
 SPLITS = Counter("siftline_batch_splits_total", "Batches split after the engine ran out of memory")
 
-for _lane in LANES:
-    QUEUE_SECONDS.labels(_lane)
-    QUEUED_TOKENS.labels(_lane)
-    for _reason in DROP_REASONS:
-        DROPPED.labels(_lane, _reason)
-    for _reason in REFUSAL_REASONS:
-        REFUSED.labels(_lane, _reason)
-for _kind in ("real", "padding"):
-    TOKENS_COMPUTED.labels(_kind)
-for _reason in ("error", "out_of_memory", "engine_down"):
-    BATCH_FAILURES.labels(_reason)
+QUEUE_SECONDS = {lane: _QUEUE_SECONDS.labels(lane.value) for lane in Priority}
+QUEUED_TOKENS = {lane: _QUEUED_TOKENS.labels(lane.value) for lane in Priority}
+DROPPED = {(lane, reason): _DROPPED.labels(lane.value, reason) for lane in Priority for reason in DROP_REASONS}
+REFUSED = {(lane, reason): _REFUSED.labels(lane.value, reason) for lane in Priority for reason in REFUSAL_REASONS}
+BATCH_FAILURES = {reason: _BATCH_FAILURES.labels(reason) for reason in FAILURE_REASONS}
+REAL_TOKENS = _TOKENS_COMPUTED.labels("real")
+PADDING_TOKENS = _TOKENS_COMPUTED.labels("padding")

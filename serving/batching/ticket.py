@@ -29,7 +29,19 @@ class Completed:
 class Ticket:
     """Rows still owed to one caller. Resolved exactly once, whatever happens first."""
 
-    __slots__ = ("admitted", "compute", "deadline", "future", "output", "owed", "priority", "queued", "rows", "waiting")
+    __slots__ = (
+        "admitted",
+        "compute",
+        "deadline",
+        "dropped",
+        "future",
+        "output",
+        "owed",
+        "priority",
+        "queued",
+        "rows",
+        "waiting",
+    )
 
     def __init__(
         self, rows: Rows, priority: Priority, deadline: float | None, now: float, future: "asyncio.Future[Completed]"
@@ -41,7 +53,8 @@ class Ticket:
         self.future = future
         self.output: Float32 | None = None
         self.owed = len(rows)  # rows without a result
-        self.waiting = rows.tokens  # tokens not yet dispatched
+        self.waiting = rows.tokens  # tokens in a lane, kept by the lane
+        self.dropped = False  # rows of it were not computed because nobody waited any more
         self.queued = 0.0
         self.compute = 0.0
 
@@ -52,10 +65,6 @@ class Ticket:
 
     def expired(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline
-
-    def dispatched(self, tokens: int, now: float) -> None:
-        self.waiting -= tokens
-        self.queued = max(self.queued, now - self.admitted)
 
     def deliver(self, indices: NDArray[np.intp], values: Float32, seconds: float) -> None:
         """Takes the results of some rows; resolves the future with the last of them."""
