@@ -1,0 +1,48 @@
+# `make run` and `make test` set up what they need; everything they make is in .venv and build.
+SHELL := /bin/bash
+BIN := .venv/bin
+RUN_FLAGS := $(if $(ONCE),--once)
+
+.PHONY: run test lint format protos lock clean
+
+run: .venv/runtime.stamp
+	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
+
+# TESTS narrows it down, for example: make test TESTS="tests/unit -k passages"
+test: .venv/dev.stamp
+	@$(BIN)/python -m export --defaults
+	@exec $(BIN)/python -m pytest $(TESTS)
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd protos && ../$(BIN)/buf lint
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(MAKE) --no-print-directory protos OUT="$$scratch" && \
+	diff -r --exclude='*.py[co]' --exclude=__pycache__ <(cd "$$scratch" && find . -type f | sort | xargs sha256sum) \
+	    <(find ./siftline -name '*_pb2*.py*' -not -path '*/__pycache__/*' | sort | xargs sha256sum) \
+	    || { echo "generated code is out of step: run make protos" >&2; exit 1; }
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+OUT := .
+protos: .venv/dev.stamp
+	@$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(OUT) --pyi_out=$(OUT) --grpc_python_out=$(OUT) \
+	    $$(cd protos && find siftline -name '*.proto')
+
+lock: .venv/dev.stamp
+	$(BIN)/python requirements/lock.py
+
+clean:
+	rm -rf .venv build
+
+.venv/runtime.stamp: requirements/runtime.txt requirements/install pyproject.toml
+	@requirements/install runtime
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/runtime.stamp
+	@requirements/install dev
+	@touch $@

@@ -1,0 +1,66 @@
+"""Pins what is installed: requirements/NAME.in, and all that it needs, become requirements/NAME.txt.
+
+The lock files are installed with --no-deps, so no resolver runs on a user's machine and nothing comes in unseen.
+Run it (`make lock`) in an environment that passes the tests. runtime.txt comes first; dev.txt holds what is added.
+"""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+FOLDER = Path(__file__).parent
+HEAD = "# Made by `make lock` from {name}.in. Install with --no-deps.\n"
+
+
+def main() -> None:
+    known: set[str] = set()
+    for name in ("runtime", "dev"):
+        fixed, roots = _read(FOLDER / f"{name}.in")
+        known |= {canonicalize_name(requirement.name) for requirement in fixed}
+        pins = _closure(roots + _needs_of_torch(fixed), known)
+        known |= pins.keys()
+        lines = [*map(str, fixed), *(f"{package}=={version}" for package, version in pins.items())]
+        (FOLDER / f"{name}.txt").write_text(HEAD.format(name=name) + "\n".join(sorted(lines)) + "\n")
+
+
+def _read(file: Path) -> tuple[list[Requirement], list[str]]:
+    """Requirements with a version, and names without."""
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    requirements = [Requirement(line) for line in lines]
+    return [each for each in requirements if each.specifier], [each.name for each in requirements if not each.specifier]
+
+
+def _needs_of_torch(fixed: list[Requirement]) -> list[str]:
+    return [need for each in fixed if each.name == "torch" for need in _needs("torch")]
+
+
+def _closure(roots: list[str], known: set[str]) -> dict[str, str]:
+    """Installed versions of the roots and of what they need, without what is known already."""
+    pins: dict[str, str] = {}
+    waiting = [canonicalize_name(root) for root in roots]
+    while waiting:
+        name = waiting.pop()
+        if name not in pins and name not in known:
+            pins[name] = distribution(name).version
+            waiting.extend(_needs(name))
+    return pins
+
+
+def _needs(name: str) -> list[str]:
+    """What a package needs here; what is not installed although asked for was left out on purpose."""
+    requirements = map(Requirement, distribution(name).requires or ())
+    needed = [each.name for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})]
+    return [canonicalize_name(each) for each in needed if _is_installed(each)]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return bool(distribution(name).version)
+    except PackageNotFoundError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
