@@ -3,12 +3,14 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.embed.quantization import Dtype, quantize
 from serving.batching import Priority, Rows
+from serving.batching.rows import Int32
 from serving.errors import InvalidArgument
 from serving.model_runtime import ModelRuntime
 from serving.tokenization import TokenizerPool, Tokens, cut, surround
@@ -16,9 +18,12 @@ from serving.tokenization import TokenizerPool, Tokens, cut, surround
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
-    """How a request wants its vectors. `prompt` is put in front of every text; `truncation` is error, end or start."""
+    """How a request wants its vectors; `truncation` is error, end or start.
 
-    prompt: str
+    `prompts` are put in front of the texts: none, one for all, or one for each.
+    """
+
+    prompts: Sequence[str]
     truncation: str
     dtype: Dtype
     dimensions: int
@@ -49,8 +54,11 @@ class Encoder:
     async def encode(self, texts: Sequence[str], options: EncodeOptions, deadline: float | None) -> Encoded:
         """One vector per text, in order. `deadline` in time.monotonic seconds."""
         started = time.perf_counter()
-        tokens = await self._tokenizer.tokenize([options.prompt + text for text in texts] if options.prompt else texts)
-        rows, truncated = self._rows(tokens, options.truncation)
+        prompts = options.prompts
+        given = [prompt + text for prompt, text in zip(cycle(prompts), texts, strict=False)] if prompts else texts
+        tokens = await self._tokenizer.tokenize(given)
+        unpooled = await self._unpooled(prompts, len(texts))
+        rows, truncated = self._rows(tokens, unpooled, options.truncation)
         tokenized = time.perf_counter()
         completed = await self._runtime.batcher.submit(rows, options.priority, deadline)
         vectors = shorten(completed.outputs, options.dimensions)
@@ -63,7 +71,19 @@ class Encoder:
             completed.compute_seconds,
         )
 
-    def _rows(self, tokens: Tokens, truncation: str) -> tuple[Rows, NDArray[np.bool_]]:
+    async def _unpooled(self, prompts: Sequence[str], count: int) -> Int32 | None:
+        """Tokens at each text's beginning that are attended to and not pooled; None for a model that pools all.
+
+        INSTRUCTOR counts the stripped instruction by itself, and does not mask one of a single token.
+        """
+        if self._model.pools_prompt:
+            return None
+        if not any(prompts):
+            return np.zeros(count, np.int32)
+        lengths = (await self._tokenizer.tokenize([prompt.strip() for prompt in prompts])).lengths
+        return np.resize(np.where(lengths > 1, lengths, 0).astype(np.int32), count)
+
+    def _rows(self, tokens: Tokens, unpooled: Int32 | None, truncation: str) -> tuple[Rows, NDArray[np.bool_]]:
         room = self._model.max_tokens - len(self._prefix) - len(self._suffix)
         kept, truncated = cut(tokens, room, from_start=truncation == "start")
         if truncation == "error" and truncated.any():
@@ -74,7 +94,12 @@ class Encoder:
                 f"{count} tokens with prompt and special tokens; the limit is {self._model.max_tokens}",
             )
         whole = surround(kept, self._prefix, self._suffix)
-        return Rows(whole.ids, whole.lengths), truncated
+        if unpooled is None:
+            return Rows(whole.ids, whole.lengths), truncated
+        dropped = tokens.lengths - kept.lengths if truncation == "start" else 0
+        # The end token is pooled whatever is left of the text.
+        pooled = np.clip(len(self._prefix) + unpooled - dropped, 0, whole.lengths - 1).astype(np.int32)
+        return Rows(whole.ids, whole.lengths, pooled_starts=pooled), truncated
 
 
 def shorten(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """siftline.embed.v1.EmbedService on the wire: requests checked and converted, nothing computed."""
 
 import time
+from collections.abc import Sequence
 
 import grpc
 
@@ -101,12 +102,25 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
         if request.dimensions > model.dimensions:
             raise InvalidArgument("dimensions", f"{request.dimensions}; {model.name} has {model.dimensions}")
         return EncodeOptions(
-            self._prompt(request, model),
+            self._prompts(request, model),
             check_choice("truncation", TRUNCATIONS, request.truncation),
             check_choice("dtype", DTYPES, request.dtype),
             request.dimensions,
             check_choice("priority", PRIORITIES, request.priority),
         )
+
+    def _prompts(self, request: embed_pb2.EmbedRequest, model: ServedModel) -> Sequence[str]:
+        """None, one for all texts, or one for each."""
+        if not request.prompt_texts:
+            return tuple(filter(None, [self._prompt(request, model)]))
+        if request.WhichOneof("prompt"):
+            raise InvalidArgument("prompt_texts", f"not together with {request.WhichOneof('prompt')}")
+        if len(request.prompt_texts) != len(request.texts):
+            found = f"{len(request.prompt_texts)} prompts for {len(request.texts)} texts"
+            raise InvalidArgument("prompt_texts", f"{found}; one for each is needed")
+        for index, prompt in enumerate(request.prompt_texts):
+            check_text(f"prompt_texts[{index}]", prompt, self._settings.max_prompt_bytes, empty=True)
+        return request.prompt_texts
 
     def _prompt(self, request: embed_pb2.EmbedRequest, model: ServedModel) -> str:
         if request.side not in (embed_pb2.SIDE_UNSPECIFIED, embed_pb2.SIDE_QUERY, embed_pb2.SIDE_DOCUMENT):

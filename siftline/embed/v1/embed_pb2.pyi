@@ -50,7 +50,7 @@ PRIORITY_INTERACTIVE: Priority
 PRIORITY_BULK: Priority
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("model", "texts", "side", "prompt_name", "prompt_text", "dtype", "dimensions", "truncation", "priority")
+    __slots__ = ("model", "texts", "side", "prompt_name", "prompt_text", "dtype", "dimensions", "truncation", "priority", "prompt_texts")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class EmbedRequest(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
     TRUNCATION_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TEXTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     texts: _containers.RepeatedScalarFieldContainer[str]
     side: Side
@@ -69,7 +70,8 @@ class EmbedRequest(_message.Message):
     dimensions: int
     truncation: Truncation
     priority: Priority
-    def __init__(self, model: _Optional[str] = ..., texts: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[Side, str]] = ..., prompt_name: _Optional[str] = ..., prompt_text: _Optional[str] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., dimensions: _Optional[int] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    prompt_texts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., texts: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[Side, str]] = ..., prompt_name: _Optional[str] = ..., prompt_text: _Optional[str] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., dimensions: _Optional[int] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., prompt_texts: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
     __slots__ = ("vectors", "count", "dimensions", "dtype", "token_counts", "truncated", "fingerprint", "timings", "cached")
