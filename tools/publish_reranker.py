@@ -9,6 +9,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tools.reranker_training.artefact import counted_pieces, folder_bytes, write_artefact
 from tools.reranker_training.card import write_card
@@ -18,6 +19,7 @@ VOCABULARY_SIZE = 21_000
 MAX_LENGTH = 256
 SIZE_LIMIT = 20_000_000
 CURVE_STRIDE = 10
+CHECKPOINT_EVERY = 50
 
 
 def thinned(curve: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -30,12 +32,22 @@ def thinned(curve: list[dict[str, float]]) -> list[dict[str, float]]:
     ]
 
 
-def write_log(work: Path, folder: Path) -> None:
-    """Copies the training log with the curve thinned; reads the live curve while training still runs."""
-    log = json.loads((work / "training_log.json").read_text(encoding="utf-8"))
-    lines = (work / "curve.jsonl").read_text(encoding="utf-8").splitlines()
-    log["curve"] = thinned([json.loads(line) for line in lines])
+def write_log(work: Path, folder: Path, earlier: Path | None) -> None:
+    """Copies the training log with its curve thinned, and that of the leg that the run was resumed from."""
+    log = _thinned_log(work)
+    if earlier is not None:
+        log["earlier"] = _thinned_log(earlier)
     (folder / "training_log.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+
+
+def _thinned_log(work: Path) -> dict[str, Any]:
+    """The log of a work folder; its curve ends with the last checkpoint, also while training still runs."""
+    log: dict[str, Any] = json.loads((work / "training_log.json").read_text(encoding="utf-8"))
+    points = [json.loads(line) for line in (work / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
+    if "curve" not in log:
+        points = points[: len(points) // CHECKPOINT_EVERY * CHECKPOINT_EVERY]
+    log["curve"] = thinned(points)
+    return log
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -44,6 +56,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the judged sets")
     parser.add_argument("--work", type=Path, default=Path("build/reranker"), help="folder that training wrote")
     parser.add_argument("--model", type=Path, default=Path("weights/siftline-minilm-l6-reranker"))
+    parser.add_argument("--earlier", type=Path, help="folder of the leg whose checkpoint the run was resumed from")
     parser.add_argument("--note", default="", help="a paragraph for the top of the card")
     parser.add_argument("--card-only", action="store_true", help="only write the card anew")
     return parser.parse_args(arguments)
@@ -57,7 +70,7 @@ def main() -> None:
         counts = counted_pieces(options.data, tokenizer, options.work / "pieces.json")
         write_artefact(options.work / "checkpoint.safetensors", options.model, counts, VOCABULARY_SIZE, MAX_LENGTH)
         (options.model / "evaluation.json").unlink(missing_ok=True)  # it belongs to the weights that were there before
-        write_log(options.work, options.model)
+        write_log(options.work, options.model, options.earlier)
     write_card(options.model, options.note)
     size = folder_bytes(options.model)
     if size > SIZE_LIMIT:

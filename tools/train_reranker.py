@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from transformers import BertForSequenceClassification
 
 from tools.reranker_training.embedder import Embedder, minilm_folder, read_tokenizer
@@ -49,6 +50,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--steps", type=int, default=1800)
     parser.add_argument("--minutes", type=float, default=600.0, help="budget of wall-clock time for the steps")
+    parser.add_argument("--resume", type=Path, help="checkpoint to start from, with fresh optimiser moments")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--checkpoint-every", type=int, default=50)
     return parser.parse_args(arguments)
@@ -110,7 +112,11 @@ def main() -> None:
     log: dict[str, object] = {"recipe": asdict(recipe), **provenance(options.data, counts)}
     (options.work / "training_log.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
     builder = PairBuilder(read_tokenizer(minilm_folder() / "tokenizer.json"))
-    curve = Trainer(starting_model(), builder, recipe).run(rows, options.work, options.checkpoint_every)
+    model = starting_model()
+    if options.resume:
+        model.load_state_dict(load_file(options.resume))
+        log["resumed_from_sha256"] = hashlib.sha256(options.resume.read_bytes()).hexdigest()
+    curve = Trainer(model, builder, recipe).run(rows, options.work, options.checkpoint_every)
     log["curve"] = curve
     (options.work / "training_log.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
 

@@ -13,6 +13,10 @@ TITLES = {
     "pubmedqa-en": "PubMedQA titles to abstracts (not trained on)",
     "cmrc2018-zh": "CMRC 2018 test, Chinese (not trained on; vocabulary is English)",
 }
+ENGINES = {
+    "GraphEngine": "the exported graph in ONNX Runtime with OpenVINO, bfloat16, as the service runs it",
+    "TorchEngine": "the stored weights in torch, bfloat16",
+}
 TARGETS = {"squad-dev-en": 0.14, "medquad-en": 0.15}
 
 HEAD = """---
@@ -66,11 +70,14 @@ only, no judgements).
 RECIPE = """## Recipe
 
 ```
-python -m tools.train_reranker --data ../shared/data --work build/reranker --steps {steps} --minutes {minutes:g}
-python -m tools.publish_reranker --data ../shared/data --work build/reranker
-python -m tools.evaluate_reranker --data ../shared/data --work build/reranker
+{commands}
+python -m tools.publish_reranker --data ../shared/data --work build/reranker{earlier}
+python -m export siftline-minilm-l6-reranker
+python -m tools.evaluate_reranker --data ../shared/data --work build/reranker --graph GRAPH
 python -m tools.publish_reranker --card-only
 ```
+
+GRAPH is the `model.onnx` that the export wrote; without it the stored weights run in torch.
 
 {rows} rows after mining ({sources}): a query, a relevant passage and up to 40 negatives from the first 50
 that all-MiniLM-L6-v2 itself finds among the training passages of both sets; passages that a test query is judged on
@@ -107,7 +114,8 @@ def _results(report: dict[str, Any] | None) -> str:
     return (
         "## Results\n\n"
         f"MRR@{10} of the first {report['depth']} by cosine of all-MiniLM-L6-v2, exact search; in brackets the paired "
-        "difference to recall alone with its 95 % interval (10,000 bootstrap resamples of the queries).\n\n"
+        "difference to recall alone with its 95 % interval (10,000 bootstrap resamples of the queries). Measured on "
+        f"{ENGINES[report['engine']]}.\n\n"
         "| set | passages | queries | relevant in top 50 | recall only | cut | windows | windows, fused | "
         "windows minus cut |\n|---|---|---|---|---|---|---|---|---|\n"
         f"{rows}\n\n{_verdict(report)}\n{_boundary(report)}"
@@ -163,8 +171,8 @@ def _recipe(log: dict[str, Any]) -> dict[str, Any]:
     tail = [point for point in curve if point["step"] > curve[-1]["step"] - 100]
     hurried = curve[-1]["step"] < recipe["steps"]
     return {
-        "steps": recipe["steps"],
-        "minutes": recipe["minutes"],
+        "earlier": " --earlier build/earlier" if "earlier" in log else "",
+        "commands": "\n".join(_commands(log)),
         "rows": f"{sum(log['rows'].values()):,}",
         "sources": ", ".join(f"{name} {count:,}" for name, count in log["rows"].items()),
         "done": f"{curve[-1]['step']:,}",
@@ -177,8 +185,32 @@ def _recipe(log: dict[str, Any]) -> dict[str, Any]:
         "seed": recipe["seed"],
         "loss": sum(point["loss"] for point in tail) / len(tail),
         "first": sum(point["first"] for point in tail) / len(tail),
-        "clock": _clock_note(recipe) if hurried else "",
+        "clock": _leg_note(log) + (_clock_note(recipe) if hurried else ""),
     }
+
+
+def _commands(log: dict[str, Any]) -> list[str]:
+    legs = [leg for leg in (log.get("earlier"), log) if leg is not None]
+    lines = []
+    for number, leg in enumerate(legs):
+        recipe, last = leg["recipe"], number == len(legs) - 1
+        work = "build/reranker" if last else "build/earlier"
+        resume = " \\\n    --resume build/earlier/checkpoint.safetensors" if number else ""
+        lines.append(
+            f"python -m tools.train_reranker --data ../shared/data --work {work} --seed {recipe['seed']} "
+            f"--steps {recipe['steps']} --minutes {recipe['minutes']:g}{resume}"
+        )
+    return lines
+
+
+def _leg_note(log: dict[str, Any]) -> str:
+    if "earlier" not in log:
+        return ""
+    last = log["earlier"]["curve"][-1]
+    return (
+        f"The run began from the checkpoint of an earlier leg, stopped by hand, after {last['step']} steps of the same "
+        f"recipe (seed {log['earlier']['recipe']['seed']}), with fresh optimiser moments. "
+    )
 
 
 def _clock_note(recipe: dict[str, Any]) -> str:

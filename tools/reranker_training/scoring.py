@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from tools.reranker_training.artefact import read_artefact
 from tools.reranker_training.embedder import padded_length, read_tokenizer
+from tools.reranker_training.engines import Engine
 from tools.reranker_training.pairs import Pair, PairBuilder
 
 BATCH_TOKENS = 4096
@@ -27,14 +26,12 @@ class PassageScores:
 
 
 class Scorer:
-    """The reranker of a folder; encoder in bfloat16 (pass ``exact`` for float32), head in float32."""
+    """A reranker behind its tokenizer; counts the pairs and seconds spent."""
 
-    def __init__(self, folder: Path, max_length: int, *, exact: bool = False) -> None:
-        """Args: max_length: Longest pair in tokens, special tokens included."""
-        self._model = read_artefact(folder)
-        if not exact:
-            self._model.bert.bfloat16()
-        self._builder = PairBuilder(read_tokenizer(folder / "tokenizer.json"))
+    def __init__(self, tokenizer: Path, engine: Engine, max_length: int) -> None:
+        """Args: tokenizer: The ``tokenizer.json``; max_length: longest pair in tokens, special tokens included."""
+        self._engine = engine
+        self._builder = PairBuilder(read_tokenizer(tokenizer))
         self._max_length = max_length
         self.seconds = 0.0
         self.pairs = 0
@@ -57,14 +54,7 @@ class Scorer:
         while order:
             count = max(1, BATCH_TOKENS // padded_length(len(pairs[order[-1]])))
             order, batch = order[:-count], order[-count:]
-            scores[batch] = self._forward([pairs[index] for index in batch])
+            scores[batch] = self._engine(self._builder.batch([pairs[index] for index in batch]))
         self.seconds += time.monotonic() - started
         self.pairs += len(pairs)
         return scores
-
-    @torch.inference_mode()
-    def _forward(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
-        batch = self._builder.batch(pairs)
-        pooled = self._model.bert(batch.input_ids, batch.attention_mask, batch.token_type_ids).pooler_output
-        logits: NDArray[np.float32] = self._model.classifier(pooled.float())[:, 0].numpy()
-        return logits
