@@ -6,6 +6,11 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio
 
+from serving.telemetry import READY
+
+# A name that serves as soon as the event loop turns, ready or not: for liveness probes, which restart what they doubt.
+LIVE = "live"
+
 
 class Health:
     """SERVING only between `set_serving(True)` and `set_serving(False)`; NOT_SERVING until told otherwise."""
@@ -23,6 +28,8 @@ class Health:
         if serving == self._serving:
             return
         self._serving = serving
+        READY.set(serving)
+        await self._servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in self._names:
             await self._servicer.set(name, status)

@@ -15,6 +15,7 @@ from serving.batching.matrices import pad
 from serving.calibration import Calibration, calibrate, length_edges
 from serving.errors import SiftlineError, StartupError, Unavailable
 from serving.health import Health
+from serving.model_metrics import MODEL, RECOVERIES
 from serving.settings import ModelServiceSettings
 from serving.triton import OUTPUTS, EngineInfo, TritonEngine
 from serving.tritonserver import HOST, TritonPorts, TritonServer
@@ -77,6 +78,7 @@ class ModelRuntime:
             raise StartupError(f"{self.model.name}: {error}") from error
         self._batcher = Batcher(self._engine, self._layout, self._limits(calibration), time.monotonic)
         self._watcher = asyncio.create_task(self._watch(), name="readiness")
+        MODEL.labels(self.model.name, self.fingerprint, self.info.engine, self.info.precision).set(1)
         await self._health.set_serving(True)
         log.info(
             "%s ready: %s, %s, fingerprint %s", self.model.name, self.info.engine, self.info.precision, self.fingerprint
@@ -174,6 +176,7 @@ class ModelRuntime:
         else:
             self.batcher.succeeded()
             self.batcher.resume()
+            RECOVERIES.inc()
             await self._health.set_serving(True)
             log.info("%s is back", self.model.name)
 

@@ -15,6 +15,7 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     disable_created_metrics,
     start_http_server,
@@ -32,6 +33,7 @@ REQUESTS = Counter("siftline_grpc_requests_total", "gRPC calls answered, by meth
 REQUEST_SECONDS = Histogram(
     "siftline_grpc_request_seconds", "Time from a call's arrival to its answer, by method", ["method"], buckets=SECONDS
 )
+READY = Gauge("siftline_ready", "1 while the health service says SERVING", multiprocess_mode="livemin")
 
 
 def start_metrics_server(address: str) -> None:
