@@ -11,6 +11,7 @@ import grpc
 from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha import reflection
 
+from serving.decoding import decoded, lenient
 from serving.errors import Internal, Overloaded, SiftlineError, StartupError, to_status
 from serving.health import Health
 from serving.telemetry import RequestMetrics, declare_methods, rewrap
@@ -35,7 +36,7 @@ class ErrorTranslation(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         async def translated(request: Any, context: grpc.aio.ServicerContext) -> Any:
             try:
-                return await inner(request, context)
+                return await inner(decoded(request), context)
             except SiftlineError as error:
                 await abort(context, error)
             except (grpc.aio.AbortError, asyncio.CancelledError):
@@ -44,7 +45,7 @@ class ErrorTranslation(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 log.exception("unexpected error in %s", details.method)
                 await abort(context, Internal("internal error"))
 
-        return rewrap(handler, translated)
+        return rewrap(handler._replace(request_deserializer=lenient(handler.request_deserializer)), translated)
 
 
 async def abort(context: grpc.aio.ServicerContext, error: SiftlineError) -> NoReturn:

@@ -1,0 +1,34 @@
+"""What every test may use: the default models, exported once, and the services that serve them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import model_service
+from tests.running.model_service import RunningService
+
+MODELS = Path("build/models")
+
+
+@pytest.fixture(scope="session")
+def default_models() -> Path:
+    """The folder with the default models, exported (again) when missing or stale."""
+    subprocess.run([sys.executable, "-m", "export", "--defaults"], check=True)
+    return MODELS
+
+
+@pytest.fixture(scope="session")
+def embed_service(default_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    model = default_models / "all-minilm-l6-v2"
+    with model_service.running("services.embed", model, tmp_path_factory.mktemp("embed")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def rerank_service(default_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    model = default_models / "siftline-minilm-l6-reranker"
+    with model_service.running("services.rerank", model, tmp_path_factory.mktemp("rerank")) as service:
+        yield service

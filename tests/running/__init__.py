@@ -1,0 +1,1 @@
+"""Real processes for tests: started on free ports, waited for, stopped."""

@@ -1,0 +1,71 @@
+"""An embed or rerank service as users start it, with its own tritonserver."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+READY_SECONDS = 120.0
+STOP_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class RunningService:
+    address: str
+    metrics: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def serving(self) -> bool:
+        """What its health service says; False when it can't be asked."""
+        with grpc.insecure_channel(self.address) as channel:
+            try:
+                reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
+            except grpc.RpcError:
+                return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def wait_until(self, serving: bool, seconds: float) -> float:
+        """Seconds until health says so."""
+        started = time.monotonic()
+        while self.serving() != serving:
+            if self.process.poll() is not None:
+                raise AssertionError(f"ended with status {self.process.returncode}:\n{self.log.read_text()[-2000:]}")
+            if time.monotonic() - started > seconds:
+                raise AssertionError(f"serving is not {serving} after {seconds} s:\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.1)
+        return time.monotonic() - started
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(module: str, model_dir: Path, folder: Path, *flags: str) -> Iterator[RunningService]:
+    """`python -m module` over an exported model; ready inside the block, gone after it. Logs go to `folder`."""
+    address, metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "service.log"
+    facts = (f"--model-dir={model_dir}", f"--listen={address}", f"--metrics={metrics}", f"--log-dir={folder}")
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", module, *facts, *flags], stdout=output, stderr=output)
+    service = RunningService(address, metrics, process, log)
+    try:
+        service.wait_until(True, READY_SECONDS)
+        yield service
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
