@@ -19,7 +19,7 @@ async def main() -> None:
             SERVICES,
             health,
             max_message_bytes=settings.max_message_bytes,
-            drain_seconds=settings.drain_s,
+            drain_seconds=settings.drain_seconds,
             started=app.start,
         )
     finally:

@@ -14,6 +14,7 @@ from gateway.ingest import Ingest
 from gateway.readiness import Readiness
 from gateway.recall.redis_index import RedisIndex
 from gateway.recall.registry import Registry
+from gateway.recalling import Recalling
 from gateway.reranking import Reranking
 from gateway.search import Search
 from gateway.settings import GatewaySettings
@@ -49,23 +50,21 @@ class App:
             raise StartupError(f"cache or index URL: {error}") from error
         self._registry = Registry(self._index.redis, self._index, settings.index_timeout_s)
         self._embedder = Embedder(self._embed, self._cache, settings.cache_salt)
-        self._readiness = Readiness(
-            health, self._embed, self._rerank, self._index, self._registry, settings.model_refresh_s
-        )
+        self._readiness = Readiness(health, self._embed, self._rerank, self._index, self._registry, settings)
         self._watch: asyncio.Task[None] | None = None
 
     def register(self, server: grpc.aio.Server) -> None:
         """Adds the three services."""
         settings = self._settings
-        ingest = Ingest(
-            self._registry,
+        ingest = Ingest(self._registry, self._index, self._embedder, settings)
+        reranking = Reranking(self._rerank, settings.rerank_budget_s)
+        recalling = Recalling(
             self._index,
             self._embedder,
-            batch=settings.upsert_batch,
-            overlap=settings.upsert_overlap,
-            cached=settings.cache_documents,
+            embed_budget_s=settings.embed_budget_s,
+            words_instead=settings.words_instead,
         )
-        search = Search(self._registry, self._index, self._embedder, Reranking(self._rerank, settings.rerank_budget_s))
+        search = Search(self._registry, recalling, reranking)
         search_pb2_grpc.add_SearchServiceServicer_to_server(
             SearchServicer(settings, self._registry, self._index, self._embed, ingest, search), server
         )

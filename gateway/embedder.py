@@ -1,5 +1,6 @@
 """Texts to vectors: cache first, then single flight, then the embed service."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
 from gateway.embedding_cache import EmbeddingCache, Row, key_of
 from gateway.flights import Flights
-from serving.errors import InvalidArgument, Unavailable
+from serving.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from siftline.embed.v1 import embed_pb2
 from siftline.embed.v1.embed_pb2 import EmbedRequest, EmbedResponse, GetModelResponse
 
@@ -48,11 +49,18 @@ class Embedder:
         if self._cache is None or not cached:
             return _unpack(await self._client.embed(request, deadline))
         try:
-            return await self._through_cache(self._cache, request, await self._client.model(deadline), deadline)
+            async with asyncio.timeout(deadline.require()):  # what another request computes has that one's deadline
+                return await self._of_one_model(self._cache, request, deadline)
+        except TimeoutError as error:
+            raise DeadlineExceeded("embed: the deadline passed before the vectors were there") from error
+
+    async def _of_one_model(self, cache: EmbeddingCache, request: EmbedRequest, deadline: Deadline) -> Embedded:
+        try:
+            return await self._through_cache(cache, request, await self._client.model(deadline), deadline)
         except ModelChanged:
             model = await self._client.refresh(deadline)
         try:
-            return await self._through_cache(self._cache, request, model, deadline)
+            return await self._through_cache(cache, request, model, deadline)
         except ModelChanged as error:  # replicas disagree: a roll-out is going on
             raise Unavailable("embed service: the model is being changed, try again") from error
 
@@ -68,7 +76,7 @@ class Embedder:
         self, cache: EmbeddingCache, request: EmbedRequest, model: GetModelResponse, deadline: Deadline
     ) -> Embedded:
         parts = key_parts(request, model, self._salt)
-        keys = [key_of(parts, text.encode()) for text in request.texts]
+        keys = [key_of(model.fingerprint, parts, text.encode()) for text in request.texts]
         texts = dict(zip(keys, request.texts, strict=True))
         result = Embedded([], model.fingerprint, request.dimensions or model.dimensions)
 
@@ -109,9 +117,9 @@ class Embedder:
 
 
 def key_parts(request: EmbedRequest, model: GetModelResponse, salt: bytes) -> tuple[bytes, ...]:
-    """All that decides a text's vector beside the text. Raises InvalidArgument for an unknown prompt."""
+    """All that decides a text's vector beside text and model. Raises InvalidArgument for an unknown prompt."""
     numbers = (request.side, request.dtype, request.dimensions or model.dimensions, request.truncation)
-    return (model.fingerprint.encode(), resolve_prompt(request, model).encode(), repr(numbers).encode(), salt)
+    return (resolve_prompt(request, model).encode(), repr(numbers).encode(), salt)
 
 
 def resolve_prompt(request: EmbedRequest, model: GetModelResponse) -> str:

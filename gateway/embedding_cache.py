@@ -41,13 +41,16 @@ class Row:
     truncated: bool
 
 
-def key_of(parts: Iterable[bytes], text: bytes) -> bytes:
-    """Key of a text under everything else that decides its vector. Length-prefixed: no two lists of parts meet."""
+def key_of(fingerprint: str, parts: Iterable[bytes], text: bytes) -> bytes:
+    """Key of a text under all that decides its vector. Length-prefixed: no two lists of parts meet.
+
+    It begins with the model's fingerprint, so that the entries of one model can be found and purged.
+    """
     digest = hashlib.blake2b(digest_size=20)
-    for part in (*parts, text):
+    for part in (fingerprint.encode(), *parts, text):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
-    return PREFIX + digest.digest()
+    return PREFIX + fingerprint[:16].encode() + b":" + digest.digest()
 
 
 def encode(key: bytes, row: Row) -> bytes:

@@ -12,7 +12,7 @@ CACHE_OUTCOMES = ("hit", "miss", "coalesced", "duplicate")
 CACHE_OPERATIONS = ("get", "set")
 CACHE_ERRORS = ("timeout", "connection", "response", "corrupt", "skipped", "dropped")
 STAGES = ("embed", "recall", "rerank", "store")
-DEGRADED = ("RERANK_TIMEOUT", "RERANK_UNAVAILABLE", "RERANK_OVERLOADED")
+DEGRADED = ("RERANK_TIMEOUT", "RERANK_UNAVAILABLE", "RERANK_OVERLOADED", "EMBED_UNAVAILABLE")
 
 CACHE_TEXTS = Counter(
     "siftline_cache_texts_total",
@@ -37,9 +37,13 @@ STAGE_SECONDS = Histogram(
     "siftline_search_stage_seconds", "Time of one stage of a search or upsert", ["stage"], buckets=SECONDS
 )
 DEGRADED_SEARCHES = Counter(
-    "siftline_search_degraded_total", "Searches answered in recall order, by reason", ["reason"]
+    "siftline_search_degraded_total", "Searches answered with less than was asked for, by reason", ["reason"]
 )
-DOCUMENTS = Counter("siftline_documents_upserted_total", "Documents stored")
+DOCUMENTS = Counter(
+    "siftline_documents_upserted_total", "Documents stored, by where their vectors came from", ["vector"]
+)
+REFUSED = Counter("siftline_refused_total", "Calls refused because too many were going on", ["kind"])
+IN_FLIGHT = Gauge("siftline_in_flight", "Calls going on", ["kind"])
 MODEL_READY = Gauge("siftline_gateway_model_ready", "1 while the service answered its last GetModel", ["service"])
 
 for _outcome in CACHE_OUTCOMES:
@@ -48,12 +52,17 @@ for _operation in CACHE_OPERATIONS:
     CACHE_SECONDS.labels(_operation)
     CACHE_BYTES.labels(_operation)
     CACHE_OPEN.labels(_operation)
-    for _kind in CACHE_ERRORS:
-        CACHE_FAILURES.labels(_operation, _kind)
+    for _error in CACHE_ERRORS:
+        CACHE_FAILURES.labels(_operation, _error)
 for _stage in STAGES:
     STAGE_SECONDS.labels(_stage)
 for _reason in DEGRADED:
     DEGRADED_SEARCHES.labels(_reason)
+for _vector in ("computed", "reused"):
+    DOCUMENTS.labels(_vector)
+for _kind in ("search", "upsert"):
+    REFUSED.labels(_kind)
+    IN_FLIGHT.labels(_kind)
 for _service in ("embed", "rerank"):
     MODEL_READY.labels(_service)
 

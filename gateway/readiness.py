@@ -6,6 +6,7 @@ import logging
 from gateway.clients import EmbedClient, RerankClient
 from gateway.recall.redis_index import RedisIndex
 from gateway.recall.registry import Registry
+from gateway.settings import GatewaySettings
 from serving.errors import SiftlineError
 from serving.health import Health
 
@@ -13,7 +14,10 @@ log = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Ready means: the embed service and the index answer. A search does without the rerank service."""
+    """Ready means: the index answers and the embed service does, or did once where words may stand in for vectors.
+
+    The rerank service may be down: a search does without.
+    """
 
     def __init__(
         self,
@@ -22,14 +26,16 @@ class Readiness:
         rerank: RerankClient | None,
         index: RedisIndex,
         registry: Registry,
-        period_s: float,
+        settings: GatewaySettings,
     ) -> None:
         self._health = health
         self._embed = embed
         self._rerank = rerank
         self._index = index
         self._registry = registry
-        self._period_s = period_s
+        self._period_s = settings.model_refresh_s
+        self._words_instead = settings.words_instead
+        self._has_embedded = False
 
     async def run(self) -> None:
         """For ever. Impatient until first ready, then once a period; prepares the index each time it comes back."""
@@ -45,7 +51,8 @@ class Readiness:
 
     async def _look(self) -> bool:
         embed, index, _ = await asyncio.gather(self._embed.is_ready(), self._index.is_ready(), self._look_at_rerank())
-        return embed and index
+        self._has_embedded |= embed
+        return index and (embed or (self._words_instead and self._has_embedded))
 
     async def _look_at_rerank(self) -> bool:
         return self._rerank is None or await self._rerank.is_ready()

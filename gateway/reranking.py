@@ -5,27 +5,18 @@ import logging
 import math
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from gateway.breaker import Breaker
 from gateway.clients import RerankClient
 from gateway.deadline import Deadline
-from gateway.metrics import DEGRADED_SEARCHES
+from gateway.degradation import Degradation
 from serving.errors import DeadlineExceeded, Internal, Overloaded, SiftlineError
 from siftline.rerank.v1 import rerank_pb2
 
 log = logging.getLogger(__name__)
 
 _PATIENT_S = 1.0  # a timeout after less than this says more about the caller's haste than about the service
-
-
-class Degradation(Enum):
-    """Why a search was answered in recall order."""
-
-    RERANK_TIMEOUT = 1
-    RERANK_UNAVAILABLE = 2
-    RERANK_OVERLOADED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +35,23 @@ class Reranking:
         self._budget_s = budget_s
         self._breaker = Breaker(threshold=5)
 
-    async def score(self, query: str, passages: Sequence[str], deadline: Deadline) -> Scores | Degradation:
-        """Scores within the budget, and early enough that the caller gets the answer before its deadline."""
+    async def score(self, query: str, passages: Sequence[str], left: float) -> Scores | Degradation:
+        """Scores, early enough that the caller gets the answer in the `left` seconds that it has."""
         if self._client is None or not self._breaker.allows():
-            return _degraded(Degradation.RERANK_UNAVAILABLE)
-        left = deadline.require()
+            return Degradation.RERANK_UNAVAILABLE
         budget = min(self._budget_s, left - min(0.02, left / 10))
         try:
             scores = await self._score(self._client, query, passages, Deadline(budget))
         except DeadlineExceeded:
             if budget >= min(_PATIENT_S, self._budget_s):
                 self._breaker.failed()
-            return _degraded(Degradation.RERANK_TIMEOUT)
+            return Degradation.RERANK_TIMEOUT
         except Overloaded:
-            return _degraded(Degradation.RERANK_OVERLOADED)
+            return Degradation.RERANK_OVERLOADED
         except SiftlineError as error:
             self._breaker.failed()
             log.warning("second stage: %s", error)
-            return _degraded(Degradation.RERANK_UNAVAILABLE)
+            return Degradation.RERANK_UNAVAILABLE
         self._breaker.succeeded()
         return scores
 
@@ -103,8 +93,3 @@ async def _all(*calls: Coroutine[Any, Any, rerank_pb2.RerankResponse]) -> list[r
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _degraded(reason: Degradation) -> Degradation:
-    DEGRADED_SEARCHES.labels(reason.name).inc()
-    return reason

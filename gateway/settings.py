@@ -29,7 +29,7 @@ class GatewaySettings(BaseSettings):
     default_deadline_s: float = Field(
         30.0, gt=0, description="time for a call whose client set no deadline; lower it to shed lost callers sooner"
     )
-    drain_s: float = Field(30.0, ge=0, description="time that calls in flight get on SIGTERM")
+    drain_seconds: float = Field(30.0, ge=0, description="time that calls in flight get on SIGTERM")
     model_refresh_s: float = Field(
         5.0,
         gt=0,
@@ -57,6 +57,16 @@ class GatewaySettings(BaseSettings):
         True, description="acknowledge writes only once they are on disk; off acknowledges what is in memory"
     )
 
+    max_searches: int = Field(
+        256, ge=1, description="searches at a time; more are refused at once, so that those let in stay quick"
+    )
+    max_upserts: int = Field(32, ge=1, description="upserts at a time; each holds its documents in memory")
+    embed_budget_s: float = Field(
+        3.0, gt=0, description="longest wait for a query's vector; after it, passages are found by their words"
+    )
+    words_instead: bool = Field(
+        True, description="search by words when the query can't be embedded; off answers UNAVAILABLE instead"
+    )
     rerank_budget_s: float = Field(
         5.0, gt=0, description="longest wait for the second stage; after it, recall order is what the caller gets"
     )
@@ -64,6 +74,9 @@ class GatewaySettings(BaseSettings):
         0.0, ge=0, le=1000, description="share of cosine in the final order of collections that do not set their own"
     )
     upsert_batch: int = Field(64, ge=1, le=1024, description="documents embedded and stored at a time in an upsert")
+    upsert_patience_s: float = Field(
+        20.0, ge=0, description="how long an upsert waits for room or for a part that restarts before it gives up"
+    )
     upsert_overlap: int = Field(
         3, ge=1, le=64, description="upsert batches being embedded at once; more keeps a large embed service busy"
     )

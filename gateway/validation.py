@@ -19,6 +19,7 @@ MAX_ID_BYTES = 512
 MAX_IDS = 10_000
 MAX_DOCUMENTS = 10_000
 MAX_TEXT_BYTES = 1 << 20
+MAX_QUERY_BYTES = 1 << 16
 MAX_TITLE_BYTES = 4096
 MAX_METADATA_BYTES = 1 << 16
 MAX_TOP_K = 1000
@@ -93,10 +94,10 @@ def ids(values: Sequence[str]) -> None:
         check_text(f"ids[{place}]", value, MAX_ID_BYTES)
 
 
-def search_request(request: search_pb2.SearchRequest, max_query_bytes: int) -> None:
+def search_request(request: search_pb2.SearchRequest) -> None:
     """Checks, and fills in the defaults of the proto."""
     collection_name("collection", request.collection)
-    check_text("query", request.query, max_query_bytes)
+    check_text("query", request.query, MAX_QUERY_BYTES)
     request.top_k = request.top_k or 10
     _at_most("top_k", request.top_k, MAX_TOP_K)
     request.recall_depth = max(request.recall_depth or 50, request.top_k)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from google.protobuf import json_format, struct_pb2
 
 from gateway.ingest import Incoming, Json
+from gateway.query import Found, Hit, Query, RecallMode
 from gateway.recall import Collection, Document, FieldType
-from gateway.search import Found, Hit, Query, RecallMode
 from serving.errors import InvalidArgument
 from siftline.search.v1 import search_pb2 as pb
 
@@ -57,13 +57,14 @@ def query(request: pb.SearchRequest) -> Query:
         min_score=request.min_score if request.HasField("min_score") else None,
         filter=request.filter,
         recall_weight=request.recall_weight if request.HasField("recall_weight") else None,
+        budget_s=request.budget_ms / 1000 or None,
     )
 
 
 def found(result: Found, return_fields: Sequence[str]) -> pb.SearchResponse:
     return pb.SearchResponse(
         hits=[_hit(hit, frozenset(return_fields)) for hit in result.hits],
-        degraded=[f"DEGRADED_{result.degraded.name}"] if result.degraded else [],
+        degraded=[f"DEGRADED_{reason.name}" for reason in result.degraded],
         timings=pb.Timings(
             embed_us=result.embed.micros,
             recall_us=result.recall.micros,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import grpc
 
 from gateway import validation
+from gateway.admission import Admission
 from gateway.api import convert
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
@@ -35,6 +36,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._client = client
         self._ingest = ingest
         self._search = search
+        self._searches = Admission("search", settings.max_searches)
+        self._upserts = Admission("upsert", settings.max_upserts)
 
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, context: grpc.aio.ServicerContext
@@ -83,10 +86,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
     async def Upsert(self, request: pb.UpsertRequest, context: grpc.aio.ServicerContext) -> pb.UpsertResponse:
         validation.collection_name("collection", request.collection)
-        stored = await self._ingest.run(
-            request.collection, _once(_incoming(request.documents)), self._deadline(context)
-        )
-        return pb.UpsertResponse(upserted=stored.documents, tokens=stored.tokens)
+        with self._upserts.admit():
+            documents = _once(_incoming(request.documents))
+            stored = await self._ingest.run(request.collection, documents, self._deadline(context))
+        return pb.UpsertResponse(upserted=stored.documents, tokens=stored.tokens, reused=stored.reused)
 
     async def UpsertStream(
         self, requests: AsyncIterator[pb.UpsertStreamRequest], context: grpc.aio.ServicerContext
@@ -95,9 +98,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         if first is None:
             raise InvalidArgument("collection", "the stream ended before its first message")
         validation.collection_name("collection", first.collection)
-        deadline = Deadline.of(context, _STREAM_DEADLINE_S)
-        stored = await self._ingest.run(first.collection, _batches(first, requests), deadline)
-        return pb.UpsertStreamResponse(upserted=stored.documents, tokens=stored.tokens)
+        with self._upserts.admit():
+            deadline = Deadline.of(context, _STREAM_DEADLINE_S)
+            stored = await self._ingest.run(first.collection, _batches(first, requests), deadline)
+        return pb.UpsertStreamResponse(upserted=stored.documents, tokens=stored.tokens, reused=stored.reused)
 
     async def Delete(self, request: pb.DeleteRequest, context: grpc.aio.ServicerContext) -> pb.DeleteResponse:
         validation.ids(request.ids)
@@ -120,9 +124,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
     async def Search(self, request: pb.SearchRequest, context: grpc.aio.ServicerContext) -> pb.SearchResponse:
         started, deadline = time.perf_counter(), self._deadline(context)
-        model = await self._client.model(deadline)
-        validation.search_request(request, model.limits.max_text_bytes)
-        found = await self._search.run(convert.query(request), deadline)
+        validation.search_request(request)
+        with self._searches.admit():
+            found = await self._search.run(convert.query(request), deadline)
         response = convert.found(found, request.return_fields)
         response.timings.total_us = int((time.perf_counter() - started) * 1e6)
         return response

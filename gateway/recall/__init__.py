@@ -74,6 +74,11 @@ class Recall(Protocol):
     async def upsert(self, collection: Collection, documents: Sequence[Indexed], timeout_s: float) -> None:
         """Stores documents, replacing those of the same id; returns once they are durable."""
 
+    async def vectors(
+        self, collection: Collection, documents: Sequence[Document], timeout_s: float
+    ) -> list[bytes | None]:
+        """The stored fp16 vector of each document whose id is stored with the same passage, None for the others."""
+
     async def delete(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> int:
         """How many of them were there; returns once their absence is durable."""
 

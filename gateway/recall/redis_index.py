@@ -4,6 +4,7 @@ A document is one hash under `siftline:d:UID:ID`, where UID is new with every cr
 a dropped collection are out of reach of a new one of the same name, whatever their ids hold.
 """
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -59,6 +60,17 @@ class RedisIndex:
             key = _key(collection.uid, document.document.id)
             pipeline.execute_command("EVAL", _REPLACE, 1, key, *_hash(document))
         await self._write(pipeline, timeout_s)
+
+    async def vectors(
+        self, collection: Collection, documents: Sequence[Document], timeout_s: float
+    ) -> list[bytes | None]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for document in documents:
+            pipeline.hmget(_key(collection.uid, document.id), "digest", "vector")
+        async with answering(timeout_s):
+            rows = await pipeline.execute()
+        pairs = zip(documents, rows, strict=True)
+        return [vector if digest == _digest(document) else None for document, (digest, vector) in pairs]
 
     async def delete(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> int:
         pipeline = self._redis.pipeline(transaction=False)
@@ -191,12 +203,17 @@ def _schema(collection: Collection) -> list[Any]:
 def _hash(indexed: Indexed) -> list[Any]:
     document = indexed.document
     fields: list[Any] = ["text", document.text, "title", document.title, "metadata", document.metadata]
-    fields += ["vector", indexed.vector]
+    fields += ["vector", indexed.vector, "digest", _digest(document)]
     for name, values in indexed.tags.items():
         fields += [tag_attribute(name), ",".join(map(tag, values))]
     for name, number in indexed.numbers.items():
         fields += [number_attribute(name), repr(number)]
     return fields
+
+
+def _digest(document: Document) -> bytes:
+    """What tells whether a stored vector is still that of the document."""
+    return hashlib.blake2b(document.passage.encode(), digest_size=16).hexdigest().encode()
 
 
 def _index(uid: str) -> str:

@@ -12,7 +12,7 @@ MODEL = embed_pb2.GetModelResponse(fingerprint="f1", dimensions=8, prompts={"q":
 
 def key(text: str = "x", model: embed_pb2.GetModelResponse = MODEL, salt: bytes = b"", **more: object) -> bytes:
     request = embed_pb2.EmbedRequest(**({"side": 2, "dtype": 1, "truncation": 2} | more))  # type: ignore[arg-type]
-    return key_of(key_parts(request, model, salt), text.encode())
+    return key_of(model.fingerprint, key_parts(request, model, salt), text.encode())
 
 
 def test_everything_that_changes_a_vector_changes_the_key() -> None:
@@ -43,7 +43,7 @@ def test_what_does_not_change_a_vector_does_not_change_the_key() -> None:
 
 @given(st.lists(st.binary(max_size=8), max_size=4), st.lists(st.binary(max_size=8), max_size=4))
 def test_two_lists_of_parts_never_meet(one: list[bytes], two: list[bytes]) -> None:
-    assert (key_of(one, b"t") == key_of(two, b"t")) == (one == two)
+    assert (key_of("f", one, b"t") == key_of("f", two, b"t")) == (one == two)
 
 
 @given(st.binary(max_size=64), st.integers(0, 2**32 - 1), st.booleans())

@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsiftline/search/v1/search.proto\x12\x12siftline.search.v1\x1a\x1cgoogle/protobuf/struct.proto\"B\n\x05\x46ield\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x04type\x18\x02 \x01(\x0e\x32\x1d.siftline.search.v1.FieldType\"\xa3\x01\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x12\n\ndimensions\x18\x03 \x01(\r\x12)\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x19.siftline.search.v1.Field\x12\r\n\x05\x63ount\x18\x05 \x01(\x04\x12\x15\n\rrecall_weight\x18\x06 \x01(\x02\x12\r\n\x05model\x18\x07 \x01(\t\"\x95\x01\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x19.siftline.search.v1.Field\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x1a\n\rrecall_weight\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\x10\n\x0e_recall_weight\"N\n\x18\x43reateCollectionResponse\x12\x32\n\ncollection\x18\x01 \x01(\x0b\x32\x1e.siftline.search.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"K\n\x15GetCollectionResponse\x12\x32\n\ncollection\x18\x01 \x01(\x0b\x32\x1e.siftline.search.v1.Collection\"\x18\n\x16ListCollectionsRequest\"N\n\x17ListCollectionsResponse\x12\x33\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x1e.siftline.search.v1.Collection\"%\n\x15\x44ropCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44ropCollectionResponse\"^\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"T\n\rUpsertRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12/\n\tdocuments\x18\x02 \x03(\x0b\x32\x1c.siftline.search.v1.Document\"2\n\x0eUpsertResponse\x12\x10\n\x08upserted\x18\x01 \x01(\r\x12\x0e\n\x06tokens\x18\x02 \x01(\x04\"Z\n\x13UpsertStreamRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12/\n\tdocuments\x18\x02 \x03(\x0b\x32\x1c.siftline.search.v1.Document\"8\n\x14UpsertStreamResponse\x12\x10\n\x08upserted\x18\x01 \x01(\x04\x12\x0e\n\x06tokens\x18\x02 \x01(\x04\"0\n\rDeleteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\"!\n\x0e\x44\x65leteResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\r\"-\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\">\n\x0bGetResponse\x12/\n\tdocuments\x18\x01 \x03(\x0b\x32\x1c.siftline.search.v1.Document\"2\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\"\x1e\n\rCountResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\"\xb2\x02\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\x14\n\x0crecall_depth\x18\x04 \x01(\r\x12.\n\x06rerank\x18\x05 \x01(\x0e\x32\x1e.siftline.search.v1.RerankMode\x12\x16\n\tmin_score\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x66ilter\x18\x07 \x01(\t\x12\x15\n\rreturn_fields\x18\x08 \x03(\t\x12\x1a\n\rrecall_weight\x18\t \x01(\x02H\x01\x88\x01\x01\x12.\n\x06recall\x18\n \x01(\x0e\x32\x1e.siftline.search.v1.RecallModeB\x0c\n\n_min_scoreB\x10\n\x0e_recall_weight\"\xde\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.siftline.search.v1.Hit\x12.\n\x08\x64\x65graded\x18\x02 \x03(\x0e\x32\x1c.siftline.search.v1.Degraded\x12,\n\x07timings\x18\x03 \x01(\x0b\x32\x1b.siftline.search.v1.Timings\x12\x19\n\x11\x65mbed_fingerprint\x18\x04 \x01(\t\x12\x1a\n\x12rerank_fingerprint\x18\x05 \x01(\t\x12\x10\n\x08recalled\x18\x06 \x01(\r\"\x93\x02\n\x03Hit\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0brecall_rank\x18\x05 \x01(\r\x12\x14\n\x0crecall_score\x18\x06 \x01(\x01\x12\x19\n\x0crerank_score\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0crerank_logit\x18\x08 \x01(\x02H\x01\x88\x01\x01\x12\r\n\x05score\x18\t \x01(\x01\x12\x13\n\x0bvector_rank\x18\n \x01(\r\x12\x11\n\ttext_rank\x18\x0b \x01(\rB\x0f\n\r_rerank_scoreB\x0f\n\r_rerank_logit\"m\n\x07Timings\x12\x10\n\x08total_us\x18\x01 \x01(\x04\x12\x10\n\x08\x65mbed_us\x18\x02 \x01(\x04\x12\x11\n\trecall_us\x18\x03 \x01(\x04\x12\x11\n\trerank_us\x18\x04 \x01(\x04\x12\x18\n\x10\x65mbedding_cached\x18\x05 \x01(\x08*R\n\tFieldType\x12\x1a\n\x16\x46IELD_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46IELD_TYPE_TAG\x10\x01\x12\x15\n\x11\x46IELD_TYPE_NUMBER\x10\x02*R\n\nRerankMode\x12\x1b\n\x17RERANK_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eRERANK_MODE_ON\x10\x01\x12\x13\n\x0fRERANK_MODE_OFF\x10\x02*o\n\nRecallMode\x12\x1b\n\x17RECALL_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12RECALL_MODE_VECTOR\x10\x01\x12\x14\n\x10RECALL_MODE_BM25\x10\x02\x12\x16\n\x12RECALL_MODE_HYBRID\x10\x03*\x82\x01\n\x08\x44\x65graded\x12\x18\n\x14\x44\x45GRADED_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x45GRADED_RERANK_TIMEOUT\x10\x01\x12\x1f\n\x1b\x44\x45GRADED_RERANK_UNAVAILABLE\x10\x02\x12\x1e\n\x1a\x44\x45GRADED_RERANK_OVERLOADED\x10\x03\x32\xa7\x07\n\rSearchService\x12m\n\x10\x43reateCollection\x12+.siftline.search.v1.CreateCollectionRequest\x1a,.siftline.search.v1.CreateCollectionResponse\x12\x64\n\rGetCollection\x12(.siftline.search.v1.GetCollectionRequest\x1a).siftline.search.v1.GetCollectionResponse\x12j\n\x0fListCollections\x12*.siftline.search.v1.ListCollectionsRequest\x1a+.siftline.search.v1.ListCollectionsResponse\x12g\n\x0e\x44ropCollection\x12).siftline.search.v1.DropCollectionRequest\x1a*.siftline.search.v1.DropCollectionResponse\x12O\n\x06Upsert\x12!.siftline.search.v1.UpsertRequest\x1a\".siftline.search.v1.UpsertResponse\x12\x63\n\x0cUpsertStream\x12\'.siftline.search.v1.UpsertStreamRequest\x1a(.siftline.search.v1.UpsertStreamResponse(\x01\x12O\n\x06\x44\x65lete\x12!.siftline.search.v1.DeleteRequest\x1a\".siftline.search.v1.DeleteResponse\x12\x46\n\x03Get\x12\x1e.siftline.search.v1.GetRequest\x1a\x1f.siftline.search.v1.GetResponse\x12L\n\x05\x43ount\x12 .siftline.search.v1.CountRequest\x1a!.siftline.search.v1.CountResponse\x12O\n\x06Search\x12!.siftline.search.v1.SearchRequest\x1a\".siftline.search.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsiftline/search/v1/search.proto\x12\x12siftline.search.v1\x1a\x1cgoogle/protobuf/struct.proto\"B\n\x05\x46ield\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x04type\x18\x02 \x01(\x0e\x32\x1d.siftline.search.v1.FieldType\"\xa3\x01\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x12\n\ndimensions\x18\x03 \x01(\r\x12)\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x19.siftline.search.v1.Field\x12\r\n\x05\x63ount\x18\x05 \x01(\x04\x12\x15\n\rrecall_weight\x18\x06 \x01(\x02\x12\r\n\x05model\x18\x07 \x01(\t\"\x95\x01\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x19.siftline.search.v1.Field\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x1a\n\rrecall_weight\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\x10\n\x0e_recall_weight\"N\n\x18\x43reateCollectionResponse\x12\x32\n\ncollection\x18\x01 \x01(\x0b\x32\x1e.siftline.search.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"K\n\x15GetCollectionResponse\x12\x32\n\ncollection\x18\x01 \x01(\x0b\x32\x1e.siftline.search.v1.Collection\"\x18\n\x16ListCollectionsRequest\"N\n\x17ListCollectionsResponse\x12\x33\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x1e.siftline.search.v1.Collection\"%\n\x15\x44ropCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44ropCollectionResponse\"^\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"T\n\rUpsertRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12/\n\tdocuments\x18\x02 \x03(\x0b\x32\x1c.siftline.search.v1.Document\"B\n\x0eUpsertResponse\x12\x10\n\x08upserted\x18\x01 \x01(\r\x12\x0e\n\x06tokens\x18\x02 \x01(\x04\x12\x0e\n\x06reused\x18\x03 \x01(\r\"Z\n\x13UpsertStreamRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12/\n\tdocuments\x18\x02 \x03(\x0b\x32\x1c.siftline.search.v1.Document\"H\n\x14UpsertStreamResponse\x12\x10\n\x08upserted\x18\x01 \x01(\x04\x12\x0e\n\x06tokens\x18\x02 \x01(\x04\x12\x0e\n\x06reused\x18\x03 \x01(\x04\"0\n\rDeleteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\"!\n\x0e\x44\x65leteResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\r\"-\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\">\n\x0bGetResponse\x12/\n\tdocuments\x18\x01 \x03(\x0b\x32\x1c.siftline.search.v1.Document\"2\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\"\x1e\n\rCountResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\"\xc5\x02\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\x14\n\x0crecall_depth\x18\x04 \x01(\r\x12.\n\x06rerank\x18\x05 \x01(\x0e\x32\x1e.siftline.search.v1.RerankMode\x12\x16\n\tmin_score\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x66ilter\x18\x07 \x01(\t\x12\x15\n\rreturn_fields\x18\x08 \x03(\t\x12\x1a\n\rrecall_weight\x18\t \x01(\x02H\x01\x88\x01\x01\x12.\n\x06recall\x18\n \x01(\x0e\x32\x1e.siftline.search.v1.RecallMode\x12\x11\n\tbudget_ms\x18\x0b \x01(\rB\x0c\n\n_min_scoreB\x10\n\x0e_recall_weight\"\xde\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.siftline.search.v1.Hit\x12.\n\x08\x64\x65graded\x18\x02 \x03(\x0e\x32\x1c.siftline.search.v1.Degraded\x12,\n\x07timings\x18\x03 \x01(\x0b\x32\x1b.siftline.search.v1.Timings\x12\x19\n\x11\x65mbed_fingerprint\x18\x04 \x01(\t\x12\x1a\n\x12rerank_fingerprint\x18\x05 \x01(\t\x12\x10\n\x08recalled\x18\x06 \x01(\r\"\x93\x02\n\x03Hit\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0brecall_rank\x18\x05 \x01(\r\x12\x14\n\x0crecall_score\x18\x06 \x01(\x01\x12\x19\n\x0crerank_score\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0crerank_logit\x18\x08 \x01(\x02H\x01\x88\x01\x01\x12\r\n\x05score\x18\t \x01(\x01\x12\x13\n\x0bvector_rank\x18\n \x01(\r\x12\x11\n\ttext_rank\x18\x0b \x01(\rB\x0f\n\r_rerank_scoreB\x0f\n\r_rerank_logit\"m\n\x07Timings\x12\x10\n\x08total_us\x18\x01 \x01(\x04\x12\x10\n\x08\x65mbed_us\x18\x02 \x01(\x04\x12\x11\n\trecall_us\x18\x03 \x01(\x04\x12\x11\n\trerank_us\x18\x04 \x01(\x04\x12\x18\n\x10\x65mbedding_cached\x18\x05 \x01(\x08*R\n\tFieldType\x12\x1a\n\x16\x46IELD_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46IELD_TYPE_TAG\x10\x01\x12\x15\n\x11\x46IELD_TYPE_NUMBER\x10\x02*R\n\nRerankMode\x12\x1b\n\x17RERANK_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eRERANK_MODE_ON\x10\x01\x12\x13\n\x0fRERANK_MODE_OFF\x10\x02*o\n\nRecallMode\x12\x1b\n\x17RECALL_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12RECALL_MODE_VECTOR\x10\x01\x12\x14\n\x10RECALL_MODE_BM25\x10\x02\x12\x16\n\x12RECALL_MODE_HYBRID\x10\x03*\xa2\x01\n\x08\x44\x65graded\x12\x18\n\x14\x44\x45GRADED_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x45GRADED_RERANK_TIMEOUT\x10\x01\x12\x1f\n\x1b\x44\x45GRADED_RERANK_UNAVAILABLE\x10\x02\x12\x1e\n\x1a\x44\x45GRADED_RERANK_OVERLOADED\x10\x03\x12\x1e\n\x1a\x44\x45GRADED_EMBED_UNAVAILABLE\x10\x04\x32\xa7\x07\n\rSearchService\x12m\n\x10\x43reateCollection\x12+.siftline.search.v1.CreateCollectionRequest\x1a,.siftline.search.v1.CreateCollectionResponse\x12\x64\n\rGetCollection\x12(.siftline.search.v1.GetCollectionRequest\x1a).siftline.search.v1.GetCollectionResponse\x12j\n\x0fListCollections\x12*.siftline.search.v1.ListCollectionsRequest\x1a+.siftline.search.v1.ListCollectionsResponse\x12g\n\x0e\x44ropCollection\x12).siftline.search.v1.DropCollectionRequest\x1a*.siftline.search.v1.DropCollectionResponse\x12O\n\x06Upsert\x12!.siftline.search.v1.UpsertRequest\x1a\".siftline.search.v1.UpsertResponse\x12\x63\n\x0cUpsertStream\x12\'.siftline.search.v1.UpsertStreamRequest\x1a(.siftline.search.v1.UpsertStreamResponse(\x01\x12O\n\x06\x44\x65lete\x12!.siftline.search.v1.DeleteRequest\x1a\".siftline.search.v1.DeleteResponse\x12\x46\n\x03Get\x12\x1e.siftline.search.v1.GetRequest\x1a\x1f.siftline.search.v1.GetResponse\x12L\n\x05\x43ount\x12 .siftline.search.v1.CountRequest\x1a!.siftline.search.v1.CountResponse\x12O\n\x06Search\x12!.siftline.search.v1.SearchRequest\x1a\".siftline.search.v1.SearchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'siftline.search.v1.search_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FIELDTYPE']._serialized_start=2424
-  _globals['_FIELDTYPE']._serialized_end=2506
-  _globals['_RERANKMODE']._serialized_start=2508
-  _globals['_RERANKMODE']._serialized_end=2590
-  _globals['_RECALLMODE']._serialized_start=2592
-  _globals['_RECALLMODE']._serialized_end=2703
-  _globals['_DEGRADED']._serialized_start=2706
-  _globals['_DEGRADED']._serialized_end=2836
+  _globals['_FIELDTYPE']._serialized_start=2475
+  _globals['_FIELDTYPE']._serialized_end=2557
+  _globals['_RERANKMODE']._serialized_start=2559
+  _globals['_RERANKMODE']._serialized_end=2641
+  _globals['_RECALLMODE']._serialized_start=2643
+  _globals['_RECALLMODE']._serialized_end=2754
+  _globals['_DEGRADED']._serialized_start=2757
+  _globals['_DEGRADED']._serialized_end=2919
   _globals['_FIELD']._serialized_start=85
   _globals['_FIELD']._serialized_end=151
   _globals['_COLLECTION']._serialized_start=154
@@ -65,31 +65,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPSERTREQUEST']._serialized_start=933
   _globals['_UPSERTREQUEST']._serialized_end=1017
   _globals['_UPSERTRESPONSE']._serialized_start=1019
-  _globals['_UPSERTRESPONSE']._serialized_end=1069
-  _globals['_UPSERTSTREAMREQUEST']._serialized_start=1071
-  _globals['_UPSERTSTREAMREQUEST']._serialized_end=1161
-  _globals['_UPSERTSTREAMRESPONSE']._serialized_start=1163
-  _globals['_UPSERTSTREAMRESPONSE']._serialized_end=1219
-  _globals['_DELETEREQUEST']._serialized_start=1221
-  _globals['_DELETEREQUEST']._serialized_end=1269
-  _globals['_DELETERESPONSE']._serialized_start=1271
-  _globals['_DELETERESPONSE']._serialized_end=1304
-  _globals['_GETREQUEST']._serialized_start=1306
-  _globals['_GETREQUEST']._serialized_end=1351
-  _globals['_GETRESPONSE']._serialized_start=1353
-  _globals['_GETRESPONSE']._serialized_end=1415
-  _globals['_COUNTREQUEST']._serialized_start=1417
-  _globals['_COUNTREQUEST']._serialized_end=1467
-  _globals['_COUNTRESPONSE']._serialized_start=1469
-  _globals['_COUNTRESPONSE']._serialized_end=1499
-  _globals['_SEARCHREQUEST']._serialized_start=1502
-  _globals['_SEARCHREQUEST']._serialized_end=1808
-  _globals['_SEARCHRESPONSE']._serialized_start=1811
-  _globals['_SEARCHRESPONSE']._serialized_end=2033
-  _globals['_HIT']._serialized_start=2036
-  _globals['_HIT']._serialized_end=2311
-  _globals['_TIMINGS']._serialized_start=2313
-  _globals['_TIMINGS']._serialized_end=2422
-  _globals['_SEARCHSERVICE']._serialized_start=2839
-  _globals['_SEARCHSERVICE']._serialized_end=3774
+  _globals['_UPSERTRESPONSE']._serialized_end=1085
+  _globals['_UPSERTSTREAMREQUEST']._serialized_start=1087
+  _globals['_UPSERTSTREAMREQUEST']._serialized_end=1177
+  _globals['_UPSERTSTREAMRESPONSE']._serialized_start=1179
+  _globals['_UPSERTSTREAMRESPONSE']._serialized_end=1251
+  _globals['_DELETEREQUEST']._serialized_start=1253
+  _globals['_DELETEREQUEST']._serialized_end=1301
+  _globals['_DELETERESPONSE']._serialized_start=1303
+  _globals['_DELETERESPONSE']._serialized_end=1336
+  _globals['_GETREQUEST']._serialized_start=1338
+  _globals['_GETREQUEST']._serialized_end=1383
+  _globals['_GETRESPONSE']._serialized_start=1385
+  _globals['_GETRESPONSE']._serialized_end=1447
+  _globals['_COUNTREQUEST']._serialized_start=1449
+  _globals['_COUNTREQUEST']._serialized_end=1499
+  _globals['_COUNTRESPONSE']._serialized_start=1501
+  _globals['_COUNTRESPONSE']._serialized_end=1531
+  _globals['_SEARCHREQUEST']._serialized_start=1534
+  _globals['_SEARCHREQUEST']._serialized_end=1859
+  _globals['_SEARCHRESPONSE']._serialized_start=1862
+  _globals['_SEARCHRESPONSE']._serialized_end=2084
+  _globals['_HIT']._serialized_start=2087
+  _globals['_HIT']._serialized_end=2362
+  _globals['_TIMINGS']._serialized_start=2364
+  _globals['_TIMINGS']._serialized_end=2473
+  _globals['_SEARCHSERVICE']._serialized_start=2922
+  _globals['_SEARCHSERVICE']._serialized_end=3857
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class Degraded(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DEGRADED_RERANK_TIMEOUT: _ClassVar[Degraded]
     DEGRADED_RERANK_UNAVAILABLE: _ClassVar[Degraded]
     DEGRADED_RERANK_OVERLOADED: _ClassVar[Degraded]
+    DEGRADED_EMBED_UNAVAILABLE: _ClassVar[Degraded]
 FIELD_TYPE_UNSPECIFIED: FieldType
 FIELD_TYPE_TAG: FieldType
 FIELD_TYPE_NUMBER: FieldType
@@ -47,6 +48,7 @@ DEGRADED_UNSPECIFIED: Degraded
 DEGRADED_RERANK_TIMEOUT: Degraded
 DEGRADED_RERANK_UNAVAILABLE: Degraded
 DEGRADED_RERANK_OVERLOADED: Degraded
+DEGRADED_EMBED_UNAVAILABLE: Degraded
 
 class Field(_message.Message):
     __slots__ = ("name", "type")
@@ -145,12 +147,14 @@ class UpsertRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ...) -> None: ...
 
 class UpsertResponse(_message.Message):
-    __slots__ = ("upserted", "tokens")
+    __slots__ = ("upserted", "tokens", "reused")
     UPSERTED_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
+    REUSED_FIELD_NUMBER: _ClassVar[int]
     upserted: int
     tokens: int
-    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ...) -> None: ...
+    reused: int
+    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ...) -> None: ...
 
 class UpsertStreamRequest(_message.Message):
     __slots__ = ("collection", "documents")
@@ -161,12 +165,14 @@ class UpsertStreamRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ...) -> None: ...
 
 class UpsertStreamResponse(_message.Message):
-    __slots__ = ("upserted", "tokens")
+    __slots__ = ("upserted", "tokens", "reused")
     UPSERTED_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
+    REUSED_FIELD_NUMBER: _ClassVar[int]
     upserted: int
     tokens: int
-    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ...) -> None: ...
+    reused: int
+    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ...) -> None: ...
 
 class DeleteRequest(_message.Message):
     __slots__ = ("collection", "ids")
@@ -211,7 +217,7 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall")
+    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall", "budget_ms")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -222,6 +228,7 @@ class SearchRequest(_message.Message):
     RETURN_FIELDS_FIELD_NUMBER: _ClassVar[int]
     RECALL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     RECALL_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     top_k: int
@@ -232,7 +239,8 @@ class SearchRequest(_message.Message):
     return_fields: _containers.RepeatedScalarFieldContainer[str]
     recall_weight: float
     recall: RecallMode
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ...) -> None: ...
+    budget_ms: int
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ..., budget_ms: _Optional[int] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
     __slots__ = ("hits", "degraded", "timings", "embed_fingerprint", "rerank_fingerprint", "recalled")

@@ -107,18 +107,75 @@ async def test_min_score_is_for_scores_that_are_there(filled: Any) -> None:
 
 
 async def test_embed_down_and_back(filled: Any) -> None:
+    """What is cached is still found by its vector, the rest by its words; the gateway stays in service."""
     cached = await search(filled)
     await filled.embed_server.stop()
-    await filled.until_ready(False)
-    assert not await filled.is_serving()
-    assert [hit.id for hit in (await search(filled)).hits] == [hit.id for hit in cached.hits]
-    request = pb.SearchRequest(collection="c", query="never asked before")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await filled.searches.Search(request)
-    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    await asyncio.sleep(0.3)
+    assert await filled.is_serving()
+    again = await search(filled)
+    assert [hit.id for hit in again.hits] == [hit.id for hit in cached.hits]
+    assert not again.degraded
+    request = pb.SearchRequest(collection="c", query="word7 never asked before")
+    reply = await filled.searches.Search(request)
+    assert list(reply.degraded) == [pb.DEGRADED_EMBED_UNAVAILABLE]
+    assert {hit.id for hit in reply.hits} == {"d6", "d7"}
+    assert all(hit.HasField("rerank_logit") for hit in reply.hits)
+    assert not reply.embed_fingerprint
     await filled.embed_server.start()
-    await filled.until_ready()
-    assert (await filled.searches.Search(request)).hits
+    async with asyncio.timeout(10):
+        while (await filled.searches.Search(request)).degraded:
+            await asyncio.sleep(0.05)
+
+
+async def test_embed_that_hangs(gateways: Any, redis_server: Any) -> None:
+    gateway = await gateways.start(redis_server.url, embed_budget_s=0.2)
+    await fill(gateway)
+    gateway.embed.faults.delay = 5
+    started = time.monotonic()
+    reply = await search(gateway, recall=pb.RECALL_MODE_HYBRID)
+    assert time.monotonic() - started < 1
+    assert list(reply.degraded) == [pb.DEGRADED_EMBED_UNAVAILABLE]
+    assert reply.hits[0].id == "d3"
+
+
+async def test_words_may_be_forbidden_to_stand_in(gateways: Any, redis_server: Any) -> None:
+    gateway = await gateways.start(redis_server.url, words_instead=False)
+    await fill(gateway)
+    await gateway.embed_server.stop()
+    await gateway.until_ready(False)
+    assert not await gateway.is_serving()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await search(gateway)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    await gateway.embed_server.start()
+    await gateway.until_ready()
+    assert (await search(gateway)).hits
+
+
+async def test_a_budget_cuts_the_second_stage_only(filled: Any) -> None:
+    filled.rerank.faults.delay = 5
+    started = time.monotonic()
+    reply = await search(filled, budget_ms=200)
+    assert time.monotonic() - started < 0.4
+    assert list(reply.degraded) == [pb.DEGRADED_RERANK_TIMEOUT]
+    assert is_recall_order(reply)
+    tiny = await search(filled, budget_ms=1)
+    assert list(tiny.degraded) == [pb.DEGRADED_RERANK_TIMEOUT]
+    assert is_recall_order(tiny)
+
+
+async def test_more_searches_than_there_is_room_for(gateways: Any, redis_server: Any) -> None:
+    gateway = await gateways.start(redis_server.url, max_searches=4)
+    await fill(gateway)
+    gateway.rerank.faults.delay = 0.3
+    results = await asyncio.gather(*(search(gateway) for _ in range(12)), return_exceptions=True)
+    refused = [result for result in results if isinstance(result, grpc.aio.AioRpcError)]
+    assert len(refused) == 8
+    assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    pushback = [value for key, value in refused[0].trailing_metadata() if key == "grpc-retry-pushback-ms"]
+    assert int(pushback[0]) > 0
+    gateway.rerank.faults.delay = 0
+    assert not (await search(gateway)).degraded
 
 
 async def test_passages_go_out_in_parts_of_what_the_service_takes(filled: Any) -> None:

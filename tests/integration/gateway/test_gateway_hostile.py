@@ -14,7 +14,8 @@ from gateway.recall.filter import All, AnyOf, Compare, Filter, In, Not, parse
 from siftline.search.v1 import search_pb2 as pb
 
 MARKS = "*:{}[]()|@$-~%\"'\\,.<>=&#^!/?;\x00\n\r\t \u00e9\u4e2d\U0001f600"
-HOSTILE = st.text(alphabet=st.one_of(st.sampled_from(MARKS), st.characters(exclude_categories=("Cs",))), min_size=1, max_size=40)  # fmt: skip
+CHARACTERS = st.one_of(st.sampled_from(MARKS), st.characters(exclude_categories=("Cs",)))
+HOSTILE = st.text(alphabet=CHARACTERS, min_size=1, max_size=40)
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 FIELDS = {"kind": FieldType.TAG, "year": FieldType.NUMBER}
 NAMES = map("h{}".format, itertools.count())

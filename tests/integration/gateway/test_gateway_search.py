@@ -1,10 +1,13 @@
 """The two stages through the wire."""
 
+import asyncio
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf import json_format, struct_pb2
 
+from serving.errors import Overloaded
 from siftline.search.v1 import search_pb2 as pb
 from tests.fakes.services import vector_of
 
@@ -183,6 +186,44 @@ async def test_of_one_id_in_a_stream_the_later_document_stays(filled: Any) -> No
     await filled.searches.UpsertStream(batches())
     reply = await filled.searches.Get(pb.GetRequest(collection="things", ids=["x"]))
     assert reply.documents[0].text == "version 19"
+
+
+async def test_a_document_that_is_there_already_is_not_embedded_again(filled: Any) -> None:
+    calls = len(filled.embed.calls)
+    changed = documents()
+    changed[0].metadata["year"] = 1999
+    changed[1].text = "something else"
+    reply = await filled.searches.Upsert(pb.UpsertRequest(collection="things", documents=changed))
+    assert (reply.upserted, reply.reused) == (4, 3)
+    assert filled.embed.calls[calls:] == [["something else"]]
+    count = await filled.searches.Count(pb.CountRequest(collection="things", filter="year = 1999"))
+    assert count.count == 1
+    found = await filled.searches.Search(search("apples red grow trees", rerank=pb.RERANK_MODE_OFF))
+    assert found.hits[0].id == "a"
+
+
+async def test_an_upsert_waits_for_room_and_for_a_restart(filled: Any) -> None:
+    filled.embed.faults.error = Overloaded("full", retry_after=0.1)
+    upsert = pb.UpsertRequest(collection="things", documents=[pb.Document(id="late", text="late text")])
+    waiting = asyncio.ensure_future(filled.searches.Upsert(upsert))
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    filled.embed.faults.error = None
+    await filled.embed_server.stop()
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    await filled.embed_server.start()
+    assert (await waiting).upserted == 1
+
+
+async def test_an_upsert_does_not_wait_for_ever(gateways: Any, redis_server: Any) -> None:
+    gateway = await gateways.start(redis_server.url, upsert_patience_s=0.3)
+    await gateway.until_ready()
+    await gateway.searches.CreateCollection(pb.CreateCollectionRequest(name="things"))
+    gateway.embed.faults.error = Overloaded("full", retry_after=0.1)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await gateway.searches.Upsert(pb.UpsertRequest(collection="things", documents=documents()))
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_collections_are_listed_and_dropped(filled: Any) -> None:

@@ -1,0 +1,104 @@
+"""The first stage: passages near the query's vector, or with its words, or both."""
+
+import asyncio
+
+from gateway.deadline import Deadline
+from gateway.degradation import Degradation
+from gateway.embedder import Embedder
+from gateway.fusion import reciprocal_rank_fusion
+from gateway.metrics import stage
+from gateway.query import Found, Hit, Query, RecallMode
+from gateway.recall import Collection, Passage, Recall
+from gateway.recall.registry import check_model
+from serving.errors import DeadlineExceeded, InvalidArgument, Overloaded, Unavailable
+from siftline.embed.v1 import embed_pb2
+
+
+class Recalling:
+    """When the query can't be embedded in time, its words have to do, if `words_instead` allows it."""
+
+    def __init__(self, index: Recall, embedder: Embedder, *, embed_budget_s: float, words_instead: bool) -> None:
+        self._index = index
+        self._embedder = embedder
+        self._embed_budget_s = embed_budget_s
+        self._words_instead = words_instead
+
+    async def find(self, collection: Collection, query: Query, deadline: Deadline, found: Found) -> list[Hit]:
+        """Passages best first; what it learns on the way it notes in `found`. Raises as `Search.run` does."""
+        if query.mode is RecallMode.BM25:
+            return await self._by_words(collection, query, deadline, found)
+        words = asyncio.create_task(self._words(collection, query, deadline))  # runs while the query is embedded
+        words.add_done_callback(_retrieve)
+        try:
+            with stage("embed") as found.embed:
+                vector = await self._embed(collection, query.text, deadline, found)
+            with stage("recall") as found.recall:
+                nearest = await self._index.nearest(collection, vector, query.depth, query.filter, deadline.require())
+                if query.mode is RecallMode.VECTOR:
+                    return [Hit(p, p.vector_rank, p.cosine or 0.0, p.cosine or 0.0) for p in nearest]
+                return await self._fuse(collection, vector, nearest, await words, query.depth, deadline)
+        except _NoVector:
+            found.degraded.append(Degradation.EMBED_UNAVAILABLE)
+            return await self._by_words(collection, query, deadline, found)
+        finally:
+            words.cancel()
+
+    async def _by_words(self, collection: Collection, query: Query, deadline: Deadline, found: Found) -> list[Hit]:
+        with stage("recall") as found.recall:
+            matching = await self._index.matching(collection, query.text, query.depth, query.filter, deadline.require())
+        return [Hit(p, p.text_rank, p.bm25 or 0.0, p.bm25 or 0.0) for p in matching]
+
+    async def _words(self, collection: Collection, query: Query, deadline: Deadline) -> list[Passage]:
+        if query.mode is not RecallMode.HYBRID:
+            return []
+        return await self._index.matching(collection, query.text, query.depth, query.filter, deadline.require())
+
+    async def _embed(self, collection: Collection, text: str, deadline: Deadline, found: Found) -> bytes:
+        request = embed_pb2.EmbedRequest(
+            texts=[text],
+            side=embed_pb2.SIDE_QUERY,
+            dtype=embed_pb2.DTYPE_FLOAT16,
+            truncation=embed_pb2.TRUNCATION_END,
+            priority=embed_pb2.PRIORITY_INTERACTIVE,
+        )
+        try:
+            budget = Deadline(min(self._embed_budget_s, deadline.require() / 2))
+            embedded = await self._embedder.embed_with(collection.fingerprint, request, budget)
+        except (Unavailable, Overloaded, DeadlineExceeded) as error:
+            if self._words_instead:
+                raise _NoVector from error
+            raise
+        except InvalidArgument as error:
+            raise InvalidArgument("query", str(error).removeprefix(f"{error.field}: ")) from error
+        check_model(collection, embedded.fingerprint)
+        found.embed_fingerprint = embedded.fingerprint
+        found.cached = embedded.cached > 0
+        return embedded.rows[0].vector
+
+    async def _fuse(
+        self,
+        collection: Collection,
+        vector: bytes,
+        nearest: list[Passage],
+        words: list[Passage],
+        depth: int,
+        deadline: Deadline,
+    ) -> list[Hit]:
+        fused = reciprocal_rank_fusion(nearest, words)[:depth]
+        unknown = [passage for passage, _ in fused if passage.cosine is None]
+        if unknown:
+            documents = [passage.document for passage in unknown]
+            cosines = await self._index.cosines(collection, vector, documents, deadline.require())
+            for passage, cosine in zip(unknown, cosines, strict=True):
+                passage.cosine = cosine
+        return [Hit(passage, rank, passage.cosine or 0.0, score) for rank, (passage, score) in enumerate(fused, 1)]
+
+
+class _NoVector(Exception):
+    """The query could not be embedded, and words will do."""
+
+
+def _retrieve(task: "asyncio.Task[list[Passage]]") -> None:
+    """Marks a failure as seen: it is raised where the task is awaited, or another failure came first."""
+    if not task.cancelled():
+        task.exception()
