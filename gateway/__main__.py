@@ -5,10 +5,14 @@ from gateway.settings import GatewaySettings
 from serving.health import Health
 from serving.server import run, serve
 from serving.telemetry import start_metrics_server
+from serving.workers import run_workers
 
 
 async def main() -> None:
     settings = GatewaySettings(_cli_parse_args=True)
+    if settings.workers > 1:
+        await run_workers("gateway", settings, settings.worker_changes)
+        return
     health = Health(SERVICES)
     app = App(settings, health)
     start_metrics_server(settings.metrics)
@@ -20,6 +24,7 @@ async def main() -> None:
             health,
             max_message_bytes=settings.max_message_bytes,
             drain_seconds=settings.drain_seconds,
+            reuse_port=settings.worker,
             started=app.start,
         )
     finally:

@@ -24,7 +24,12 @@ CACHE_FAILURES = Counter(
     "Cache operations that failed (skipped: circuit open; dropped: too many writes waiting); requests go on without",
     ["operation", "kind"],
 )
-CACHE_BYTES = Counter("siftline_cache_bytes_total", "Bytes of values read from and written to the cache", ["operation"])
+CACHE_BYTES = Counter(
+    "siftline_cache_bytes_total",
+    "Bytes of values read from and written to the cache",
+    ["operation"],
+    multiprocess_mode="livemax",
+)
 CACHE_SECONDS = Histogram(
     "siftline_cache_seconds",
     "Time of one MGET or one pipelined SET",
@@ -43,8 +48,13 @@ DOCUMENTS = Counter(
     "siftline_documents_upserted_total", "Documents stored, by where their vectors came from", ["vector"]
 )
 REFUSED = Counter("siftline_refused_total", "Calls refused because too many were going on", ["kind"])
-IN_FLIGHT = Gauge("siftline_in_flight", "Calls going on", ["kind"])
-MODEL_READY = Gauge("siftline_gateway_model_ready", "1 while the service answered its last GetModel", ["service"])
+IN_FLIGHT = Gauge("siftline_in_flight", "Calls going on", ["kind"], multiprocess_mode="livesum")
+MODEL_READY = Gauge(
+    "siftline_gateway_model_ready",
+    "1 while the service answered its last GetModel",
+    ["service"],
+    multiprocess_mode="livemin",
+)
 
 for _outcome in CACHE_OUTCOMES:
     CACHE_TEXTS.labels(_outcome)

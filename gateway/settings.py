@@ -1,5 +1,7 @@
 """Settings of the gateway: flags (--kebab-case), environment (SIFTLINE_GATEWAY_*), defaults. Read once, then frozen."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -57,6 +59,12 @@ class GatewaySettings(BaseSettings):
         True, description="acknowledge writes only once they are on disk; off acknowledges what is in memory"
     )
 
+    workers: int = Field(
+        1, ge=1, description="server processes on one port; more when one core cannot keep the services busy"
+    )
+    worker: bool = Field(False, description="set by the process that starts workers: share the port")
+    log_dir: Path = Field(Path("build/run"), description="where workers write their logs")
+
     max_searches: int = Field(
         256, ge=1, description="searches at a time; more are refused at once, so that those let in stay quick"
     )
@@ -80,3 +88,11 @@ class GatewaySettings(BaseSettings):
     upsert_overlap: int = Field(
         3, ge=1, le=64, description="upsert batches being embedded at once; more keeps a large embed service busy"
     )
+
+    @property
+    def worker_changes(self) -> dict[str, object]:
+        """In what a worker differs: together they admit what one would."""
+        return {
+            "max_searches": -(-self.max_searches // self.workers),
+            "max_upserts": -(-self.max_upserts // self.workers),
+        }
