@@ -24,19 +24,19 @@ CACHE_FAILURES = Counter(
     "Cache operations that failed (skipped: circuit open; dropped: too many writes waiting); requests go on without",
     ["operation", "kind"],
 )
-CACHE_BYTES = Counter(
-    "siftline_cache_bytes_total",
-    "Bytes of values read from and written to the cache",
-    ["operation"],
-    multiprocess_mode="livemax",
-)
+CACHE_BYTES = Counter("siftline_cache_bytes_total", "Bytes of values read from and written to the cache", ["operation"])
 CACHE_SECONDS = Histogram(
     "siftline_cache_seconds",
     "Time of one MGET or one pipelined SET",
     ["operation"],
     buckets=(0.0001, 0.0002, 0.0005, *SECONDS),
 )
-CACHE_OPEN = Gauge("siftline_cache_circuit_open", "1 while the cache is left alone after failures", ["operation"])
+CACHE_OPEN = Gauge(
+    "siftline_cache_circuit_open",
+    "1 while the cache is left alone after failures",
+    ["operation"],
+    multiprocess_mode="livemax",
+)
 
 STAGE_SECONDS = Histogram(
     "siftline_search_stage_seconds", "Time of one stage of a search or upsert", ["stage"], buckets=SECONDS
