@@ -13,21 +13,21 @@ LAST_PORT = 65535
 
 @dataclass(frozen=True)
 class Ports:
-    """The defaults are those that the README names."""
+    """The defaults are consecutive and seldom taken: a machine that has a Redis, a Triton or an exporter keeps it."""
 
     gateway: int = 50050
     embed: int = 50051
     rerank: int = 50052
-    gateway_metrics: int = 9100
-    embed_metrics: int = 9101
-    rerank_metrics: int = 9102
-    embed_triton_grpc: int = 8001
-    embed_triton_http: int = 8000
-    embed_triton_metrics: int = 8002
-    rerank_triton_grpc: int = 8011
-    rerank_triton_http: int = 8010
-    rerank_triton_metrics: int = 8012
-    redis: int = 6379
+    gateway_metrics: int = 50053
+    embed_metrics: int = 50054
+    rerank_metrics: int = 50055
+    embed_triton_grpc: int = 50056
+    embed_triton_http: int = 50057
+    embed_triton_metrics: int = 50058
+    rerank_triton_grpc: int = 50059
+    rerank_triton_http: int = 50060
+    rerank_triton_metrics: int = 50061
+    redis: int = 50062
 
     def __iter__(self) -> Iterator[int]:
         return iter(astuple(self))
