@@ -28,11 +28,15 @@ class Query:
     filter: str = ""
     recall_weight: float | None = None
     budget_s: float | None = None
+    min_probability: float | None = None
 
 
 @dataclass(slots=True)
 class Hit:
-    """`score` decides the order: the recall score, or logit + recall_weight * cosine once reranked."""
+    """`score` decides the order: the recall score, or logit + recall_weight * cosine once reranked.
+
+    `probability` is the logit's sigmoid, `calibrated` what the collection's calibration makes of the logit.
+    """
 
     passage: Passage
     recall_rank: int
@@ -40,6 +44,7 @@ class Hit:
     score: float
     logit: float | None = None
     probability: float | None = None
+    calibrated: float | None = None
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """The search: recall passages, rerank them, give the best back. Read `Search.run` top to bottom."""
 
+from gateway.calibration import Calibration
 from gateway.deadline import Deadline
 from gateway.degradation import Degradation
 from gateway.metrics import DEGRADED_SEARCHES, stage
@@ -8,6 +9,7 @@ from gateway.recall import Collection
 from gateway.recall.registry import Registry
 from gateway.recalling import Recalling
 from gateway.reranking import Reranking
+from serving.errors import FailedPrecondition
 
 
 class Search:
@@ -23,6 +25,8 @@ class Search:
         found = Found()
         budget = deadline if query.budget_s is None else Deadline(min(query.budget_s, deadline.left))
         collection = await self._registry.get(query.collection)
+        if query.min_probability is not None:
+            _require_calibration(collection)
         found.hits = await self._recalling.find(collection, query, deadline, found)
         found.recalled = len(found.hits)
         if query.rerank and found.hits:
@@ -30,6 +34,8 @@ class Search:
                 await self._rerank(collection, query, budget.left, found)
         if query.min_score is not None and not found.degraded:
             found.hits = [hit for hit in found.hits if _shown(hit) >= query.min_score]
+        if query.min_probability is not None and not found.degraded:
+            found.hits = [hit for hit in found.hits if (hit.calibrated or 0.0) >= query.min_probability]
         del found.hits[query.top_k :]
         for reason in found.degraded:
             DEGRADED_SEARCHES.labels(reason.name).inc()
@@ -41,12 +47,36 @@ class Search:
         if isinstance(scored, Degradation):
             found.degraded.append(scored)
             return
+        calibration = _calibration_for(collection, scored.fingerprint, query)
         weight = collection.recall_weight if query.recall_weight is None else query.recall_weight
         for hit, (logit, probability) in zip(found.hits, scored.scores, strict=True):
             hit.logit, hit.probability = logit, probability
+            hit.calibrated = calibration.probability(logit) if calibration else None
             hit.score = logit + weight * (hit.passage.cosine or 0.0)
         found.hits.sort(key=lambda hit: (-hit.score, hit.recall_rank))
         found.rerank_fingerprint = scored.fingerprint
+
+
+def _require_calibration(collection: Collection) -> None:
+    if collection.calibration is None:
+        raise FailedPrecondition(
+            f"min_probability: collection {collection.name!r} has no calibration; make one with siftline calibrate",
+            reason="NOT_CALIBRATED",
+        )
+
+
+def _calibration_for(collection: Collection, fingerprint: str, query: Query) -> Calibration | None:
+    """The collection's, when it is for this reranker. Raises FailedPrecondition when the query needs another."""
+    calibration = collection.calibration
+    if calibration is None or calibration.fingerprint == fingerprint:
+        return calibration
+    if query.min_probability is not None:
+        raise FailedPrecondition(
+            f"min_probability: collection {collection.name!r} was calibrated for the reranker "
+            f"{calibration.fingerprint}, but the one in service has the fingerprint {fingerprint}",
+            reason="MODEL_MISMATCH",
+        )
+    return None
 
 
 def _shown(hit: Hit) -> float:

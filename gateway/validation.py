@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from serving.errors import InvalidArgument
@@ -26,6 +27,8 @@ MAX_TOP_K = 1000
 MAX_RECALL_DEPTH = 1000
 MAX_FILTER_BYTES = 8192
 MAX_WEIGHT = 1000.0
+MAX_CALIBRATION_POINTS = 1000
+MAX_FINGERPRINT_BYTES = 128
 
 
 def embed_request(request: embed_pb2.EmbedRequest, model: embed_pb2.GetModelResponse) -> None:
@@ -106,12 +109,56 @@ def search_request(request: search_pb2.SearchRequest) -> None:
     _choice("recall", search_pb2.RecallMode, request.recall)
     if math.isnan(request.min_score):
         raise InvalidArgument("min_score", "is not a number")
+    _probability(request)
     _weight(request.recall_weight)
     filter_text(request.filter)
 
 
+def set_calibration(request: search_pb2.SetCalibrationRequest) -> None:
+    collection_name("collection", request.collection)
+    _weight(request.recall_weight)
+    if not request.HasField("calibration"):
+        return
+    asked = request.calibration
+    check_text("calibration.rerank_fingerprint", asked.rerank_fingerprint, MAX_FINGERPRINT_BYTES)
+    match asked.WhichOneof("map"):
+        case "platt":
+            _platt(asked.platt)
+        case "isotonic":
+            _isotonic(asked.isotonic)
+        case None:
+            raise InvalidArgument("calibration.map", "neither platt nor isotonic is there")
+
+
 def filter_text(value: str) -> None:
     check_text("filter", value, MAX_FILTER_BYTES, empty=True)
+
+
+def _probability(request: search_pb2.SearchRequest) -> None:
+    if not request.HasField("min_probability"):
+        return
+    if not 0 <= request.min_probability <= 1:
+        raise InvalidArgument("min_probability", f"{request.min_probability} is not between 0 and 1")
+    if request.rerank == search_pb2.RERANK_MODE_OFF:
+        raise InvalidArgument("min_probability", "is of the second stage, and rerank is off")
+
+
+def _platt(values: search_pb2.Platt) -> None:
+    if not 0 < values.slope < math.inf:
+        raise InvalidArgument("calibration.platt.slope", f"{values.slope} is not a number above 0")
+    if not math.isfinite(values.intercept):
+        raise InvalidArgument("calibration.platt.intercept", f"{values.intercept} is not finite")
+
+
+def _isotonic(points: search_pb2.Isotonic) -> None:
+    check_count("calibration.isotonic.logits", len(points.logits), MAX_CALIBRATION_POINTS)
+    if len(points.probabilities) != len(points.logits):
+        problem = f"{len(points.probabilities)} items for {len(points.logits)} logits"
+        raise InvalidArgument("calibration.isotonic.probabilities", problem)
+    if not all(map(math.isfinite, points.logits)) or any(a >= b for a, b in pairwise(points.logits)):
+        raise InvalidArgument("calibration.isotonic.logits", "do not rise from each to the next")
+    if not all(0 <= p <= 1 for p in points.probabilities) or any(a > b for a, b in pairwise(points.probabilities)):
+        raise InvalidArgument("calibration.isotonic.probabilities", "fall somewhere, or leave 0 to 1")
 
 
 def _weight(value: float) -> None:

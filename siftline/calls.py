@@ -107,7 +107,8 @@ def rerank_model(model: str = "") -> Call[results.Model]:
 class SearchOptions(TypedDict, total=False):
     """recall_depth: how many passages the first stage hands on, 0 for the server's choice. filter: comparisons joined
     by AND, OR, NOT and parentheses, for example `lang = "en" AND year >= 2020`. return_fields: "title", "text" or
-    names of metadata; none means all. recall_weight: share of the recall score in the final order."""
+    names of metadata; none means all. recall_weight: share of the recall score in the final order. min_probability:
+    leave out passages whose calibrated probability is less."""
 
     top_k: int
     recall_depth: int
@@ -115,6 +116,7 @@ class SearchOptions(TypedDict, total=False):
     rerank: bool
     recall_weight: float | None
     min_score: float | None
+    min_probability: float | None
     filter: str
     return_fields: Sequence[str]
 
@@ -130,6 +132,7 @@ def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Cal
         rerank="RERANK_MODE_ON" if options.get("rerank", True) else "RERANK_MODE_OFF",
         recall_weight=options.get("recall_weight"),
         min_score=options.get("min_score"),
+        min_probability=options.get("min_probability"),
         filter=options.get("filter", ""),
         return_fields=options.get("return_fields", ()),
     )
@@ -189,6 +192,27 @@ def create_collection(
         f"{SEARCH}CreateCollection",
         request,
         search_pb2.CreateCollectionResponse,
+        lambda response: reading.collection(response.collection),
+    )
+
+
+def set_calibration(
+    collection: str, calibration: results.Calibration | None, *, recall_weight: float | None = None
+) -> Call[results.Collection]:
+    """Stores what `siftline calibrate` fitted; without a calibration, the collection has none from then on."""
+    request = search_pb2.SetCalibrationRequest(collection=collection, recall_weight=recall_weight)
+    if calibration is not None:
+        request.calibration.rerank_fingerprint = calibration.rerank_fingerprint
+        match calibration.map:
+            case results.Platt(slope, intercept):
+                request.calibration.platt.CopyFrom(search_pb2.Platt(slope=slope, intercept=intercept))
+            case results.Isotonic(logits, probabilities):
+                points = search_pb2.Isotonic(logits=logits, probabilities=probabilities)
+                request.calibration.isotonic.CopyFrom(points)
+    return Call(
+        f"{SEARCH}SetCalibration",
+        request,
+        search_pb2.SetCalibrationResponse,
         lambda response: reading.collection(response.collection),
     )
 

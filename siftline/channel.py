@@ -12,7 +12,7 @@ MAX_MESSAGE_BYTES = 64 * MEGABYTE
 _IDEMPOTENT = {
     calls.EMBED: ("Embed", "GetModel"),
     calls.RERANK: ("Rerank", "GetModel"),
-    calls.SEARCH: ("Search", "Upsert", "Delete", "Get", "Count", "GetCollection", "ListCollections"),
+    calls.SEARCH: ("Search", "Upsert", "Delete", "Get", "Count", "GetCollection", "ListCollections", "SetCalibration"),
 }
 
 # gRPC adds jitter, and waits as long as an overloaded server asks for (grpc-retry-pushback-ms) instead of these.

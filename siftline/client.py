@@ -113,6 +113,7 @@ class Client(_Connection):
     create_collection = _blocking(calls.create_collection)
     get_collection = _blocking(calls.get_collection)
     list_collections = _blocking(calls.list_collections)
+    set_calibration = _blocking(calls.set_calibration)
     drop_collection = _blocking(calls.drop_collection)
 
     @staticmethod
@@ -149,6 +150,7 @@ class AsyncClient(_Connection):
     create_collection = _awaited(calls.create_collection)
     get_collection = _awaited(calls.get_collection)
     list_collections = _awaited(calls.list_collections)
+    set_calibration = _awaited(calls.set_calibration)
     drop_collection = _awaited(calls.drop_collection)
 
     @staticmethod

@@ -66,6 +66,18 @@ def collection(message: search_pb2.Collection) -> results.Collection:
         count=message.count,
         fields={field.name: kinds[field.type] for field in message.fields if field.type in kinds},
         recall_weight=message.recall_weight,
+        calibration=_calibration(message.calibration) if message.HasField("calibration") else None,
+    )
+
+
+def _calibration(message: search_pb2.Calibration) -> results.Calibration:
+    if message.HasField("platt"):
+        return results.Calibration(
+            message.rerank_fingerprint, results.Platt(message.platt.slope, message.platt.intercept)
+        )
+    points = message.isotonic
+    return results.Calibration(
+        message.rerank_fingerprint, results.Isotonic(tuple(points.logits), tuple(points.probabilities))
     )
 
 
@@ -96,4 +108,5 @@ def _hit(message: search_pb2.Hit) -> results.Hit:
         rerank_logit=message.rerank_logit if message.HasField("rerank_logit") else None,
         vector_rank=message.vector_rank,
         text_rank=message.text_rank,
+        probability=message.probability if message.HasField("probability") else None,
     )

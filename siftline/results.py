@@ -59,6 +59,30 @@ class Reranked:
 
 
 @dataclass(frozen=True)
+class Platt:
+    """Probability = sigmoid(slope * logit + intercept)."""
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True)
+class Isotonic:
+    """Straight lines between points of rising logit and never falling probability, flat outside."""
+
+    logits: tuple[float, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From rerank logits to probabilities, for the reranker of this fingerprint."""
+
+    rerank_fingerprint: str
+    map: Platt | Isotonic
+
+
+@dataclass(frozen=True)
 class Collection:
     name: str
     fingerprint: str
@@ -67,6 +91,7 @@ class Collection:
     count: int
     fields: Mapping[str, FieldType]
     recall_weight: float
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +102,10 @@ class Upserted:
 
 @dataclass(frozen=True)
 class Hit:
-    """recall_score: cosine similarity, or the BM25 score. The rerank values are None without the second stage."""
+    """recall_score: cosine similarity, or the BM25 score. The rerank values are None without the second stage.
+
+    probability: that the passage is relevant, None when the collection has no calibration for the reranker
+    """
 
     id: str
     title: str
@@ -90,6 +118,7 @@ class Hit:
     rerank_logit: float | None
     vector_rank: int
     text_rank: int
+    probability: float | None = None
 
 
 @dataclass(frozen=True)

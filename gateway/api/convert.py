@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from google.protobuf import json_format, struct_pb2
 
+from gateway.calibration import Calibration, Isotonic, Platt
 from gateway.ingest import Incoming, Json
 from gateway.query import Found, Hit, Query, RecallMode
 from gateway.recall import Collection, Document, FieldType
@@ -29,7 +30,31 @@ def collection(known: Collection, count: int) -> pb.Collection:
         count=count,
         recall_weight=known.recall_weight,
         model=known.model,
+        calibration=_wire_calibration(known.calibration),
     )
+
+
+def calibration(wire: pb.SetCalibrationRequest) -> Calibration | None:
+    """What was asked for, checked before."""
+    if not wire.HasField("calibration"):
+        return None
+    asked = wire.calibration
+    if asked.HasField("platt"):
+        return Calibration(asked.rerank_fingerprint, Platt(asked.platt.slope, asked.platt.intercept))
+    points = asked.isotonic
+    return Calibration(asked.rerank_fingerprint, Isotonic(tuple(points.logits), tuple(points.probabilities)))
+
+
+def _wire_calibration(known: Calibration | None) -> pb.Calibration | None:
+    if known is None:
+        return None
+    wire = pb.Calibration(rerank_fingerprint=known.fingerprint)
+    match known.probability:
+        case Platt(slope, intercept):
+            wire.platt.CopyFrom(pb.Platt(slope=slope, intercept=intercept))
+        case Isotonic(logits, probabilities):
+            wire.isotonic.CopyFrom(pb.Isotonic(logits=logits, probabilities=probabilities))
+    return wire
 
 
 def incoming(place: int, wire: pb.Document) -> Incoming:
@@ -58,6 +83,7 @@ def query(request: pb.SearchRequest) -> Query:
         filter=request.filter,
         recall_weight=request.recall_weight if request.HasField("recall_weight") else None,
         budget_s=request.budget_ms / 1000 or None,
+        min_probability=request.min_probability if request.HasField("min_probability") else None,
     )
 
 
@@ -91,6 +117,7 @@ def _hit(hit: Hit, wanted: frozenset[str]) -> pb.Hit:
         score=hit.score,
         vector_rank=passage.vector_rank,
         text_rank=passage.text_rank,
+        probability=hit.calibrated,
     )
 
 

@@ -122,6 +122,15 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             count=await self._index.count(collection, request.filter, self._deadline(context).require())
         )
 
+    async def SetCalibration(
+        self, request: pb.SetCalibrationRequest, context: grpc.aio.ServicerContext
+    ) -> pb.SetCalibrationResponse:
+        validation.set_calibration(request)
+        weight = request.recall_weight if request.HasField("recall_weight") else None
+        collection = await self._registry.calibrate(request.collection, convert.calibration(request), weight)
+        count = await self._index.count(collection, "", self._deadline(context).require())
+        return pb.SetCalibrationResponse(collection=convert.collection(collection, count))
+
     async def Search(self, request: pb.SearchRequest, context: grpc.aio.ServicerContext) -> pb.SearchResponse:
         started, deadline = time.perf_counter(), self._deadline(context)
         validation.search_request(request)

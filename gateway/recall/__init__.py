@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from gateway.calibration import Calibration
+
 
 class FieldType(Enum):
     """Metadata that filters may use."""
@@ -24,6 +26,7 @@ class Collection:
     dimensions: int
     fields: Mapping[str, FieldType]
     recall_weight: float
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,20 @@
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
+from gateway.calibration import Calibration, Isotonic, Platt
 from gateway.recall import Collection, FieldType, Recall
 from gateway.recall.connection import answering
-from serving.errors import AlreadyExists, FailedPrecondition, NotFound
+from serving.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
 
 _REGISTRY = "siftline:collections"
 _DROPPED = "siftline:dropped"  # uids whose documents are still to be removed
+# Writes a record only over the one that was read, so that neither a drop nor another change is undone.
+_SWAP = (
+    "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end"
+)
 
 
 class Registry:
@@ -47,11 +53,26 @@ class Registry:
 
     async def get(self, name: str) -> Collection:
         """Raises NotFound."""
+        return _load(await self._record(name))
+
+    async def calibrate(self, name: str, calibration: Calibration | None, recall_weight: float | None) -> Collection:
+        """The collection with this calibration, and with this weight unless it is None. Raises NotFound."""
+        record = await self._record(name)
+        collection = replace(_load(record), calibration=calibration)
+        if recall_weight is not None:
+            collection = replace(collection, recall_weight=recall_weight)
         async with answering(self._timeout_s):
-            record = await self._redis.hget(_REGISTRY, name)
+            written = await self._redis.eval(_SWAP, 1, _REGISTRY, name, record, _dump(collection))
+        if written is None:
+            raise Unavailable(f"collection {name!r} was changed at the same time; try again")
+        return collection
+
+    async def _record(self, name: str) -> bytes:
+        async with answering(self._timeout_s):
+            record: bytes | None = await self._redis.hget(_REGISTRY, name)
         if record is None:
             raise NotFound(f"collection {name!r} does not exist")
-        return _load(record)
+        return record
 
     async def all(self) -> list[Collection]:
         """By name."""
@@ -99,6 +120,7 @@ def _dump(collection: Collection) -> str:
             "dimensions": collection.dimensions,
             "fields": {name: kind.value for name, kind in collection.fields.items()},
             "recall_weight": collection.recall_weight,
+            "calibration": asdict(collection.calibration) if collection.calibration else None,
         }
     )
 
@@ -106,4 +128,12 @@ def _dump(collection: Collection) -> str:
 def _load(record: bytes) -> Collection:
     facts = json.loads(record)
     facts["fields"] = {name: FieldType(kind) for name, kind in facts["fields"].items()}
+    facts["calibration"] = _calibration(facts.get("calibration"))
     return Collection(**facts)
+
+
+def _calibration(facts: dict[str, Any] | None) -> Calibration | None:
+    if facts is None:
+        return None
+    values = facts["probability"]
+    return Calibration(facts["fingerprint"], Platt(**values) if "slope" in values else Isotonic(**values))

@@ -59,7 +59,7 @@ class Field(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[FieldType, str]] = ...) -> None: ...
 
 class Collection(_message.Message):
-    __slots__ = ("name", "fingerprint", "dimensions", "fields", "count", "recall_weight", "model")
+    __slots__ = ("name", "fingerprint", "dimensions", "fields", "count", "recall_weight", "model", "calibration")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +67,7 @@ class Collection(_message.Message):
     COUNT_FIELD_NUMBER: _ClassVar[int]
     RECALL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
     dimensions: int
@@ -74,7 +75,50 @@ class Collection(_message.Message):
     count: int
     recall_weight: float
     model: str
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., count: _Optional[int] = ..., recall_weight: _Optional[float] = ..., model: _Optional[str] = ...) -> None: ...
+    calibration: Calibration
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., count: _Optional[int] = ..., recall_weight: _Optional[float] = ..., model: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...
+
+class Calibration(_message.Message):
+    __slots__ = ("rerank_fingerprint", "platt", "isotonic")
+    RERANK_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    PLATT_FIELD_NUMBER: _ClassVar[int]
+    ISOTONIC_FIELD_NUMBER: _ClassVar[int]
+    rerank_fingerprint: str
+    platt: Platt
+    isotonic: Isotonic
+    def __init__(self, rerank_fingerprint: _Optional[str] = ..., platt: _Optional[_Union[Platt, _Mapping]] = ..., isotonic: _Optional[_Union[Isotonic, _Mapping]] = ...) -> None: ...
+
+class Platt(_message.Message):
+    __slots__ = ("slope", "intercept")
+    SLOPE_FIELD_NUMBER: _ClassVar[int]
+    INTERCEPT_FIELD_NUMBER: _ClassVar[int]
+    slope: float
+    intercept: float
+    def __init__(self, slope: _Optional[float] = ..., intercept: _Optional[float] = ...) -> None: ...
+
+class Isotonic(_message.Message):
+    __slots__ = ("logits", "probabilities")
+    LOGITS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    logits: _containers.RepeatedScalarFieldContainer[float]
+    probabilities: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, logits: _Optional[_Iterable[float]] = ..., probabilities: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class SetCalibrationRequest(_message.Message):
+    __slots__ = ("collection", "calibration", "recall_weight")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    RECALL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    calibration: Calibration
+    recall_weight: float
+    def __init__(self, collection: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., recall_weight: _Optional[float] = ...) -> None: ...
+
+class SetCalibrationResponse(_message.Message):
+    __slots__ = ("collection",)
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    collection: Collection
+    def __init__(self, collection: _Optional[_Union[Collection, _Mapping]] = ...) -> None: ...
 
 class CreateCollectionRequest(_message.Message):
     __slots__ = ("name", "fields", "fingerprint", "recall_weight")
@@ -217,7 +261,7 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall", "budget_ms")
+    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall", "budget_ms", "min_probability")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -229,6 +273,7 @@ class SearchRequest(_message.Message):
     RECALL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     RECALL_FIELD_NUMBER: _ClassVar[int]
     BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     top_k: int
@@ -240,7 +285,8 @@ class SearchRequest(_message.Message):
     recall_weight: float
     recall: RecallMode
     budget_ms: int
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ..., budget_ms: _Optional[int] = ...) -> None: ...
+    min_probability: float
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ..., budget_ms: _Optional[int] = ..., min_probability: _Optional[float] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
     __slots__ = ("hits", "degraded", "timings", "embed_fingerprint", "rerank_fingerprint", "recalled")
@@ -259,7 +305,7 @@ class SearchResponse(_message.Message):
     def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., degraded: _Optional[_Iterable[_Union[Degraded, str]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., embed_fingerprint: _Optional[str] = ..., rerank_fingerprint: _Optional[str] = ..., recalled: _Optional[int] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("id", "title", "text", "metadata", "recall_rank", "recall_score", "rerank_score", "rerank_logit", "score", "vector_rank", "text_rank")
+    __slots__ = ("id", "title", "text", "metadata", "recall_rank", "recall_score", "rerank_score", "rerank_logit", "score", "vector_rank", "text_rank", "probability")
     ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -271,6 +317,7 @@ class Hit(_message.Message):
     SCORE_FIELD_NUMBER: _ClassVar[int]
     VECTOR_RANK_FIELD_NUMBER: _ClassVar[int]
     TEXT_RANK_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     id: str
     title: str
     text: str
@@ -282,7 +329,8 @@ class Hit(_message.Message):
     score: float
     vector_rank: int
     text_rank: int
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., recall_rank: _Optional[int] = ..., recall_score: _Optional[float] = ..., rerank_score: _Optional[float] = ..., rerank_logit: _Optional[float] = ..., score: _Optional[float] = ..., vector_rank: _Optional[int] = ..., text_rank: _Optional[int] = ...) -> None: ...
+    probability: float
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., recall_rank: _Optional[int] = ..., recall_score: _Optional[float] = ..., rerank_score: _Optional[float] = ..., rerank_logit: _Optional[float] = ..., score: _Optional[float] = ..., vector_rank: _Optional[int] = ..., text_rank: _Optional[int] = ..., probability: _Optional[float] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("total_us", "embed_us", "recall_us", "rerank_us", "embedding_cached")

@@ -80,6 +80,11 @@ class SearchServiceStub(object):
                 request_serializer=siftline_dot_search_dot_v1_dot_search__pb2.CountRequest.SerializeToString,
                 response_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.CountResponse.FromString,
                 _registered_method=True)
+        self.SetCalibration = channel.unary_unary(
+                '/siftline.search.v1.SearchService/SetCalibration',
+                request_serializer=siftline_dot_search_dot_v1_dot_search__pb2.SetCalibrationRequest.SerializeToString,
+                response_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.SetCalibrationResponse.FromString,
+                _registered_method=True)
         self.Search = channel.unary_unary(
                 '/siftline.search.v1.SearchService/Search',
                 request_serializer=siftline_dot_search_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
@@ -147,6 +152,13 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetCalibration(self, request, context):
+        """Stores what maps the reranker's logits to probabilities, and the weight of recall, as `siftline calibrate` fits them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Search(self, request, context):
         """Recall, then rerank. When the second stage fails or is late, recall order comes back and `degraded` says why.
         """
@@ -201,6 +213,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Count,
                     request_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.CountRequest.FromString,
                     response_serializer=siftline_dot_search_dot_v1_dot_search__pb2.CountResponse.SerializeToString,
+            ),
+            'SetCalibration': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCalibration,
+                    request_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.SetCalibrationRequest.FromString,
+                    response_serializer=siftline_dot_search_dot_v1_dot_search__pb2.SetCalibrationResponse.SerializeToString,
             ),
             'Search': grpc.unary_unary_rpc_method_handler(
                     servicer.Search,
@@ -452,6 +469,33 @@ class SearchService(object):
             '/siftline.search.v1.SearchService/Count',
             siftline_dot_search_dot_v1_dot_search__pb2.CountRequest.SerializeToString,
             siftline_dot_search_dot_v1_dot_search__pb2.CountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCalibration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siftline.search.v1.SearchService/SetCalibration',
+            siftline_dot_search_dot_v1_dot_search__pb2.SetCalibrationRequest.SerializeToString,
+            siftline_dot_search_dot_v1_dot_search__pb2.SetCalibrationResponse.FromString,
             options,
             channel_credentials,
             insecure,
