@@ -91,20 +91,20 @@ class Supervisor:
     """Programs in the order in which they were started; each is watched from then on."""
 
     def __init__(self) -> None:
-        self._children: list[Child] = []
+        self._groups: list[list[Child]] = []
 
     async def start(self, *programs: Program) -> None:
         """Starts the programs side by side; the first that fails ends the wait with its error. Call `stop` anyway."""
         children = [Child(program) for program in programs]
-        self._children.extend(children)
+        self._groups.append(children)
         await _all(child.start() for child in children)
         for child in children:
             child.watch()
 
     async def stop(self) -> None:
-        """Stops the last started first: who calls ends before who is called."""
-        while self._children:
-            await self._children.pop().stop()
+        """Stops the last started first: who calls ends before who is called. Started together, stopped together."""
+        while self._groups:
+            await asyncio.gather(*(child.stop() for child in self._groups.pop()))
 
 
 async def _all(starts: Iterable[Coroutine[None, None, None]]) -> None:
