@@ -1,11 +1,12 @@
 """The first stage's seam: where documents are kept and how passages are found. The rest sees these types only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from gateway.calibration import Calibration
+from serving.errors import Unavailable
 
 
 class FieldType(Enum):
@@ -54,6 +55,12 @@ class Indexed:
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
+class Frozen(Unavailable):
+    """The collection takes no writes for a moment: a rebuilt one is about to take its place."""
+
+    reason = "COLLECTION_FROZEN"
+
+
 @dataclass(slots=True)
 class Passage:
     """A document that recall found. `cosine` is None when it was found by words alone and no vector was at hand."""
@@ -74,8 +81,11 @@ class Recall(Protocol):
     async def drop(self, uid: str, timeout_s: float) -> None:
         """Drops an index and its documents; nothing when it is not there."""
 
+    def scan(self, collection: Collection) -> AsyncIterator[list[str]]:
+        """Ids in pages. An id that is there all the time is in one of them at least."""
+
     async def upsert(self, collection: Collection, documents: Sequence[Indexed], timeout_s: float) -> None:
-        """Stores documents, replacing those of the same id; returns once they are durable."""
+        """Stores documents, replacing those of the same id; returns once they are durable. Raises Frozen."""
 
     async def vectors(
         self, collection: Collection, documents: Sequence[Document], timeout_s: float
@@ -83,7 +93,7 @@ class Recall(Protocol):
         """The stored fp16 vector of each document whose id is stored with the same passage, None for the others."""
 
     async def delete(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> int:
-        """How many of them were there; returns once their absence is durable."""
+        """How many of them were there; returns once their absence is durable. Raises Frozen."""
 
     async def get(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> list[Document]:
         """Those that exist, in the order asked."""

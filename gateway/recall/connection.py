@@ -17,6 +17,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gateway.recall import Frozen
 from serving.errors import DeadlineExceeded, FailedPrecondition, Internal, Overloaded, SiftlineError, Unavailable
 
 
@@ -48,6 +49,8 @@ def translated(error: Exception) -> SiftlineError:
     """Our error for one of Redis. Texts of foreign errors stay in the log: they may quote documents."""
     if isinstance(error, OutOfMemoryError) or str(error).startswith("OOM"):
         return Overloaded("index: its memory limit is reached", retry_after=30.0)
+    if isinstance(error, ResponseError) and "FROZEN" in str(error):
+        return Frozen("collection: a rebuilt one is about to take its place, try again")
     if isinstance(error, RedisTimeoutError) or "Timeout limit was reached" in str(error):
         return DeadlineExceeded("index: no answer in time")
     if isinstance(error, BusyLoadingError):

@@ -1,29 +1,20 @@
-"""Recall in a Redis with the query engine (Redis 8, or a server with the search module): HNSW, BM25, filters.
+"""Recall in a Redis with the query engine (Redis 8, or a server with the search module): HNSW, BM25, filters."""
 
-A document is one hash under `siftline:d:UID:ID`, where UID is new with every creation of a collection: documents of
-a dropped collection are out of reach of a new one of the same name, whatever their ids hold.
-"""
-
-import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from gateway.recall import Collection, Document, FieldType, Indexed, Passage
+from gateway.recall import Collection, Document, Indexed, Passage, layout
 from gateway.recall.connection import answering, connect
 from gateway.recall.filter import parse
-from gateway.recall.query import compile_filter, compile_words, number_attribute, tag, tag_attribute
+from gateway.recall.layout import document_key, index_name, pairs, stored_document
+from gateway.recall.query import compile_filter, compile_words
+from gateway.recall.scripts import DELETE, REPLACE
 from serving.errors import SiftlineError, Unavailable
 
 log = logging.getLogger(__name__)
-
-# One command, so that no reader and no crash sees half of it; DEL because HSET alone would keep old fields.
-# The first line makes a full server refuse the script as a whole: without it, HSET after DEL is let through.
-_REPLACE = "#!lua\nredis.call('DEL', KEYS[1]) redis.call('HSET', KEYS[1], unpack(ARGV)) return 1"
-_HNSW_LINKS = 16
-_HNSW_EF_CONSTRUCTION = 200
 
 
 class RedisIndex:
@@ -46,19 +37,29 @@ class RedisIndex:
     async def create(self, collection: Collection, timeout_s: float) -> None:
         """Makes the empty index of a new collection."""
         async with answering(timeout_s):
-            await self._redis.execute_command("FT.CREATE", *_schema(collection))
+            await self._redis.execute_command("FT.CREATE", *layout.create_arguments(collection))
 
     async def drop(self, uid: str, timeout_s: float) -> None:
         """Drops an index and its documents; nothing when it is not there."""
         async with answering(timeout_s):
-            if _index(uid).encode() in await self._redis.execute_command("FT._LIST"):
-                await self._redis.execute_command("FT.DROPINDEX", _index(uid), "DD")
+            if index_name(uid).encode() in await self._redis.execute_command("FT._LIST"):
+                await self._redis.execute_command("FT.DROPINDEX", index_name(uid), "DD")
+            await self._redis.delete(layout.journal_key(uid), layout.frozen_key(uid))
+
+    async def scan(self, collection: Collection) -> AsyncIterator[list[str]]:
+        """Ids in pages. An id that is there all the time is in one of them at least."""
+        cursor, pattern = 0, f"{document_key(collection.uid, '')}*"
+        while True:
+            async with answering(self._timeout_s):
+                cursor, keys = await self._redis.scan(cursor, match=pattern, count=1000)
+            yield [layout.identity(collection.uid, key) for key in keys]
+            if cursor == 0:
+                return
 
     async def upsert(self, collection: Collection, documents: Sequence[Indexed], timeout_s: float) -> None:
         pipeline = self._redis.pipeline(transaction=False)
-        for document in documents:
-            key = _key(collection.uid, document.document.id)
-            pipeline.execute_command("EVAL", _REPLACE, 1, key, *_hash(document))
+        for indexed in documents:
+            _script(pipeline, REPLACE, collection, indexed.document.id, *layout.hash_fields(indexed))
         await self._write(pipeline, timeout_s)
 
     async def vectors(
@@ -66,22 +67,22 @@ class RedisIndex:
     ) -> list[bytes | None]:
         pipeline = self._redis.pipeline(transaction=False)
         for document in documents:
-            pipeline.hmget(_key(collection.uid, document.id), "digest", "vector")
+            pipeline.hmget(document_key(collection.uid, document.id), "digest", "vector")
         async with answering(timeout_s):
             rows = await pipeline.execute()
         pairs = zip(documents, rows, strict=True)
-        return [vector if digest == _digest(document) else None for document, (digest, vector) in pairs]
+        return [vector if digest == layout.digest(document) else None for document, (digest, vector) in pairs]
 
     async def delete(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> int:
         pipeline = self._redis.pipeline(transaction=False)
         for identity in dict.fromkeys(ids):
-            pipeline.delete(_key(collection.uid, identity))
+            _script(pipeline, DELETE, collection, identity)
         return sum(await self._write(pipeline, timeout_s))
 
     async def get(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> list[Document]:
         pipeline = self._redis.pipeline(transaction=False)
         for identity in ids:
-            pipeline.hmget(_key(collection.uid, identity), "text", "title", "metadata")
+            pipeline.hmget(document_key(collection.uid, identity), "text", "title", "metadata")
         async with answering(timeout_s):
             rows = await pipeline.execute()
         found = zip(ids, rows, strict=True)
@@ -107,8 +108,8 @@ class RedisIndex:
         arguments = ["RETURN", 4, "text", "title", "metadata", "distance", "SORTBY", "distance", "LIMIT", 0, depth]
         reply = await self._search(collection, query, arguments, parameters, timeout_s)
         found = [
-            Passage(_document(collection, key, fields), cosine=1.0 - float(fields[b"distance"]))
-            for key, fields in _rows(reply)
+            Passage(stored_document(collection, key, fields), cosine=1.0 - float(fields[b"distance"]))
+            for key, fields in layout.hits(reply)
         ]
         found.sort(key=lambda passage: (-(passage.cosine or 0.0), passage.document.id))
         for rank, passage in enumerate(found, 1):
@@ -126,7 +127,7 @@ class RedisIndex:
         arguments = ["WITHSCORES", "SCORER", "BM25STD", "RETURN", 3, "text", "title", "metadata", "LIMIT", 0, depth]
         reply = await self._search(collection, full, arguments, {}, timeout_s)
         found = [
-            Passage(_document(collection, key, _pairs(fields)), bm25=float(score))
+            Passage(stored_document(collection, key, pairs(fields)), bm25=float(score))
             for key, score, fields in zip(reply[1::3], reply[2::3], reply[3::3], strict=True)
             if fields is not None
         ]
@@ -141,7 +142,7 @@ class RedisIndex:
         """Cosine of each stored document to the fp16 `vector`."""
         pipeline = self._redis.pipeline(transaction=False)
         for document in documents:
-            pipeline.hget(_key(collection.uid, document.id), "vector")
+            pipeline.hget(document_key(collection.uid, document.id), "vector")
         async with answering(timeout_s):
             stored = await pipeline.execute()
         query = np.frombuffer(vector, "<f2").astype(np.float32)
@@ -174,7 +175,16 @@ class RedisIndex:
         left = min(timeout_s, self._timeout_s)
         flat = [part for pair in parameters.items() for part in pair]
         bound = ["PARAMS", len(flat), *flat] if flat else []
-        command = [_index(collection.uid), query, *arguments, *bound, "TIMEOUT", max(1, int(left * 1000)), "DIALECT", 2]
+        command = [
+            index_name(collection.uid),
+            query,
+            *arguments,
+            *bound,
+            "TIMEOUT",
+            max(1, int(left * 1000)),
+            "DIALECT",
+            2,
+        ]
         async with answering(left):
             reply: list[Any] = await self._redis.execute_command("FT.SEARCH", *command)
         return reply
@@ -191,54 +201,8 @@ class RedisIndex:
         return replies
 
 
-def _schema(collection: Collection) -> list[Any]:
-    vector = ["TYPE", "FLOAT16", "DIM", collection.dimensions, "DISTANCE_METRIC", "COSINE"]
-    vector += ["M", _HNSW_LINKS, "EF_CONSTRUCTION", _HNSW_EF_CONSTRUCTION]
-    schema: list[Any] = ["title", "TEXT", "text", "TEXT", "vector", "VECTOR", "HNSW", len(vector), *vector]
-    for name, kind in collection.fields.items():
-        schema += [tag_attribute(name), "TAG"] if kind is FieldType.TAG else [number_attribute(name), "NUMERIC"]
-    return [_index(collection.uid), "ON", "HASH", "PREFIX", 1, _key(collection.uid, ""), "SCHEMA", *schema]
-
-
-def _hash(indexed: Indexed) -> list[Any]:
-    document = indexed.document
-    fields: list[Any] = ["text", document.text, "title", document.title, "metadata", document.metadata]
-    fields += ["vector", indexed.vector, "digest", _digest(document)]
-    for name, values in indexed.tags.items():
-        fields += [tag_attribute(name), ",".join(map(tag, values))]
-    for name, number in indexed.numbers.items():
-        fields += [number_attribute(name), repr(number)]
-    return fields
-
-
-def _digest(document: Document) -> bytes:
-    """What tells whether a stored vector is still that of the document."""
-    return hashlib.blake2b(document.passage.encode(), digest_size=16).hexdigest().encode()
-
-
-def _index(uid: str) -> str:
-    return f"siftline:i:{uid}"
-
-
-def _key(uid: str, identity: str) -> str:
-    """The hash of a document. The engine reads keys up to the first NUL, so NUL is spelt out, reversibly."""
-    escaped = identity.replace("%", "%25").replace("\0", "%00")
-    return f"siftline:d:{uid}:{escaped}"
-
-
-def _identity(uid: str, key: bytes) -> str:
-    return key.decode().removeprefix(_key(uid, "")).replace("%00", "\0").replace("%25", "%")
-
-
-def _rows(reply: list[Any]) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """Key and fields of each hit; one that was deleted while the search ran has no fields and is left out."""
-    return [(key, _pairs(fields)) for key, fields in zip(reply[1::2], reply[2::2], strict=True) if fields is not None]
-
-
-def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _document(collection: Collection, key: bytes, fields: dict[bytes, bytes]) -> Document:
-    text, title, metadata = (fields.get(name, b"").decode() for name in (b"text", b"title", b"metadata"))
-    return Document(_identity(collection.uid, key), text, title, metadata)
+def _script(pipeline: Any, script: str, collection: Collection, identity: str, *values: Any) -> None:
+    """Queues a write of one document."""
+    uid = collection.uid
+    keys = (document_key(uid, identity), layout.journal_key(uid), layout.frozen_key(uid))
+    pipeline.execute_command("EVAL", script, len(keys), *keys, identity, *values)
