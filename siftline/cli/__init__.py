@@ -5,11 +5,11 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from siftline.cli import export, index, models, search, serve, status, up
+from siftline.cli import calibrate, eval, export, index, models, search, serve, status, up
 from siftline.documents import UnreadableSource
 from siftline.errors import SiftlineError
 
-COMMANDS = (up, serve, export, index, search, status, models)
+COMMANDS = (up, serve, export, index, search, status, models, eval, calibrate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +44,8 @@ def _missing(error: ModuleNotFoundError) -> str:
     package = (error.name or "").partition(".")[0]
     if package in ("local", "serving", "export"):
         return "this command runs from a checkout of siftline, with its virtual environment (see README.md)"
+    if package in ("pytrec_eval", "matplotlib", "sklearn"):
+        return f"the package {package} is not installed: pip install 'siftline[eval]'"
     if package == "rich":
         return "the package rich is not installed: pip install 'siftline[cli]'"
     return str(error)

@@ -8,15 +8,19 @@ from rich.table import Table
 from siftline.results import Hit, SearchResult
 
 SNIPPET_CHARACTERS = 160
+# Of a file or a pipe, which have none of their own.
+PAGE_WIDTH = 120
 
 
 def show(query: str, result: SearchResult) -> None:
     """Rank, recall rank, both scores, title and snippet of every hit; the time of each stage below."""
     console = Console()
-    table = Table(title=f"“{escape(query)}”", box=box.SIMPLE_HEAD, title_justify="left")
+    if not console.is_terminal:
+        console = Console(width=PAGE_WIDTH)
+    table = Table(title=f"“{escape(query)}”", box=box.SIMPLE_HEAD, title_justify="left", expand=True)
     for heading in ("rank", "recall\nrank", "rerank\nscore", "recall\nscore"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("title", ratio=2, max_width=44)
+    table.add_column("title", ratio=2)
     table.add_column("snippet", ratio=3)
     for rank, hit in enumerate(result.hits, start=1):
         table.add_row(str(rank), *_cells(hit))

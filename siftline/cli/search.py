@@ -9,8 +9,8 @@ from siftline.client import Client
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("collection")
     parser.add_argument("query")
-    parser.add_argument("--collection", "-c", default="python", help="default %(default)s")
     parser.add_argument("--top-k", "-k", type=int, default=10, help="how many passages to show (default %(default)s)")
     parser.add_argument(
         "--recall-depth", type=int, default=0, help="how many passages to rerank (default: the server's)"

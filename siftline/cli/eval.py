@@ -1,0 +1,86 @@
+"""Measure recall and two-stage search on a judged set (BEIR layout), through the server that runs."""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from siftline.cli import server
+from siftline.client import AsyncClient
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="BEIR_DIR")
+    parser.add_argument("--split", help="file in qrels/ (default: test, or the only one)")
+    parser.add_argument("--queries", type=_positive, metavar="N", help="a random part of the queries (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of the queries drawn and of the bootstrap (default 0)")
+    parser.add_argument(
+        "--distractors", type=Path, nargs="+", default=[], metavar="DIR", help="sets whose passages are searched too"
+    )
+    parser.add_argument(
+        "--recall",
+        nargs="+",
+        choices=("vector", "bm25", "hybrid"),
+        default=["vector", "bm25", "hybrid"],
+        help="first stages; all is compared with the first one (default: all)",
+    )
+    parser.add_argument(
+        "--depths",
+        nargs="*",
+        type=_positive,
+        default=[10, 20, 50],
+        metavar="N",
+        help="passages to rerank; none for no second stage (default 10 20 50)",
+    )
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_positive,
+        default=[],
+        metavar="N",
+        help="smaller corpora to search besides the whole",
+    )
+    parser.add_argument("--cutoffs", nargs="+", type=_positive, default=[1, 5, 10], metavar="K", help="default 1 5 10")
+    parser.add_argument("--recall-weight", type=float, metavar="W", help="order by logit + W * cosine")
+    parser.add_argument("--concurrency", type=_positive, default=4, metavar="N", help="searches at once (default 4)")
+    parser.add_argument(
+        "--latency-searches", type=int, default=50, metavar="N", help="timed one by one, per method (default 50)"
+    )
+    parser.add_argument("--out", type=Path, help="folder of the report (default: build/eval/SET-SPLIT)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    server.add_address(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    asyncio.run(_eval(options))
+    return 0
+
+
+async def _eval(options: argparse.Namespace) -> None:
+    from siftline.evaluation import dataset, publishing
+    from siftline.evaluation.evaluate import Plan, evaluate
+    from siftline.evaluation.progress import Shown
+
+    judged = dataset.read(options.dataset, options.split, options.distractors)
+    plan = Plan(
+        recalls=tuple(dict.fromkeys(options.recall)),
+        depths=tuple(dict.fromkeys(options.depths)),
+        sizes=tuple(options.sizes),
+        cutoffs=tuple(dict.fromkeys(options.cutoffs)),
+        concurrency=options.concurrency,
+        latency_searches=options.latency_searches,
+        seed=options.seed,
+        recall_weight=options.recall_weight,
+    )
+    with Shown(hidden=options.quiet) as bars:
+        async with AsyncClient(options.address) as client:
+            report = await evaluate(client, judged.sample(options.queries, options.seed), plan, bars)
+    folder = options.out or Path("build/eval") / f"{judged.name}-{judged.split}"
+    publishing.write(report, folder)
+    print((folder / "report.md").read_text())
+    print(f"written to {folder}")
+
+
+def _positive(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
