@@ -84,7 +84,7 @@ def _batches(budget: int, layout: Layout, longest: int) -> Iterator[Matrices]:
     for length in sorted({min(length, longest) for length in LENGTHS}):
         count = max(1, budget // length)
         ids = np.full(count * length, layout.pad_token_id + 1, np.int32)
-        yield pad([(Rows(ids, np.full(count, length, np.int32)), np.arange(count))], layout)
+        yield pad([Rows(ids, np.full(count, length, np.int32))], layout)
 
 
 def _choose(figures: dict[int, list[float]]) -> Calibration:

@@ -144,7 +144,7 @@ class ModelRuntime:
         length = min(CANARY_TOKENS, self.model.max_tokens)
         ids = np.full(length, self.model.pad_token_id + 1, np.int32)
         rows = Rows(ids, np.array([length], np.int32))
-        return pad([(rows, np.arange(1))], self._layout)
+        return pad([rows], self._layout)
 
     async def _watch(self) -> None:
         while True:

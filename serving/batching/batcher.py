@@ -13,7 +13,7 @@ from serving.batching.engine import BatchLimits, Engine, OutOfMemory
 from serving.batching.former import Former
 from serving.batching.lane import Lane, Part
 from serving.batching.matrices import Layout, Matrices, pad
-from serving.batching.rows import Rows
+from serving.batching.rows import Rows, take
 from serving.batching.speed import Speed
 from serving.batching.ticket import Completed, Priority, Ticket
 from serving.errors import DeadlineExceeded, Internal, Overloaded, SiftlineError, Unavailable
@@ -146,7 +146,7 @@ class Batcher:
 
     async def _run(self, parts: Sequence[Part]) -> None:
         started = self._clock()
-        batch = pad([(part.ticket.rows, part.indices) for part in parts], self._layout)
+        batch = pad([part.rows for part in parts], self._layout)
         outputs = await self._engine.run(batch)
         if len(outputs) != batch.shape[0]:
             raise Internal(f"the inference engine answered {len(outputs)} rows of {batch.shape[0]}")
@@ -217,15 +217,9 @@ def _deliver(parts: Iterable[Part], outputs: NDArray[np.float32], seconds: float
 
 def _halves(parts: Iterable[Part]) -> tuple[list[Part], list[Part]]:
     """Two lists of parts with about as many rows each."""
-    parts = list(parts)
-    middle = sum(len(part.indices) for part in parts) // 2
-    left: list[Part] = []
-    right: list[Part] = []
-    for ticket, indices, _, _ in parts:
-        cut = min(len(indices), middle)
-        middle -= cut
-        for side, piece in ((left, indices[:cut]), (right, indices[cut:])):
-            if len(piece):
-                lengths = ticket.rows.lengths[piece]
-                side.append(Part(ticket, piece, int(lengths[-1]), int(lengths.sum())))
-    return left, right
+    singles = [
+        Part(ticket, indices[i : i + 1], take(rows, np.arange(i, i + 1)))
+        for ticket, indices, rows in parts
+        for i in range(len(indices))
+    ]
+    return singles[: len(singles) // 2], singles[len(singles) // 2 :]

@@ -9,6 +9,7 @@ Inside a lane the row due first picks the length; rows of about that length fill
 padding stays small and one long text never inflates many short ones.
 """
 
+import itertools
 from collections.abc import Iterator
 
 from serving.batching.engine import BatchLimits
@@ -17,7 +18,8 @@ from serving.batching.ticket import Priority
 
 PRICES = {Priority.INTERACTIVE: 1.0, Priority.BULK: 8.0}
 
-# The shortest bucket of a batch is at least this share of the longest; the rest is padding.
+# Rows may join when they are this near to the length of the row due first; the rest is padding. Nearer ones make
+# batches small and many, others cost more than another batch does.
 TIGHTNESS = 0.86
 
 
@@ -43,7 +45,7 @@ class Former:
         lane = self._lanes[leading]
         budget = min(self._budgets[leading], -(-lane.tokens // max(1, idle)))
         parts = _fill(lane, heads[leading], budget if idle > 1 else self._budgets[leading], now)
-        self._paid[leading] += PRICES[leading] * sum(part.tokens for part in parts)
+        self._paid[leading] += PRICES[leading] * sum(part.rows.tokens for part in parts)
         return parts
 
 
@@ -78,7 +80,7 @@ class _Filling:
 
     def add(self, part: Part) -> None:
         self.parts.append(part)
-        self._length = max(self._length, part.length)
+        self._length = max(self._length, int(part.rows.lengths[-1]))
         self._rows += len(part.indices)
 
 
@@ -91,9 +93,7 @@ def _fill(lane: Lane, seed: int, budget: int, now: float) -> list[Part]:
 
 
 def _candidates(edges: tuple[int, ...], seed: int) -> Iterator[int]:
-    """Buckets in the order in which they may fill a batch that starts from `seed`."""
+    """Buckets in the order in which they may fill a batch that starts from `seed`: shorter ones first."""
     yield seed
-    for bucket in range(seed - 1, -1, -1):
-        if edges[bucket] < TIGHTNESS * edges[seed]:
-            break
-        yield bucket
+    yield from itertools.takewhile(lambda bucket: edges[bucket] >= TIGHTNESS * edges[seed], range(seed - 1, -1, -1))
+    yield from itertools.takewhile(lambda bucket: edges[seed] >= TIGHTNESS * edges[bucket], range(seed + 1, len(edges)))

@@ -15,14 +15,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.batching.rows import Rows
+from serving.batching.rows import Rows, take
 from serving.batching.ticket import Ticket
 from serving.errors import InvalidArgument
 
 
 class Sorted(NamedTuple):
-    """A request's rows, shortest first: indices, lengths, and the tokens ahead of each (n + 1, the last is the sum)."""
+    """A request's rows, shortest first.
 
+    indices: where each was in the request; lengths: of each; ahead: tokens in front of each, and, at the end, of all.
+    """
+
+    rows: Rows
     indices: NDArray[np.intp]
     lengths: list[int]
     ahead: list[int]
@@ -35,17 +39,17 @@ class Run(NamedTuple):
     first: int
     number: int
     last: int
-    rows: Sorted
+    bucket: int
+    sorted: Sorted
     ticket: Ticket
 
 
 class Part(NamedTuple):
-    """Rows of one request that go into a batch: row `indices` of `ticket`, `length` tokens the longest."""
+    """Rows of one request that go into a batch: those at `indices` of the request of `ticket`, shortest first."""
 
     ticket: Ticket
     indices: NDArray[np.intp]
-    length: int
-    tokens: int
+    rows: Rows
 
 
 class Lane:
@@ -66,37 +70,42 @@ class Lane:
 
     def add(self, ticket: Ticket) -> None:
         """Queues all rows of a request."""
-        rows = _sorted(ticket.rows)
-        if rows.lengths[-1] > self.edges[-1]:
-            raise InvalidArgument("rows", f"{rows.lengths[-1]} tokens in one; the limit is {self.edges[-1]}")
+        ascending = _sorted(ticket.rows)
+        longest = ascending.lengths[-1]
+        if longest > self.edges[-1]:
+            raise InvalidArgument("rows", f"{longest} tokens in one; the limit is {self.edges[-1]}")
         number = next(self._numbers)
-        for bucket, first, last in _runs(rows.lengths, self.edges):
-            run = Run(self._time + rows.ahead[first], first, number, last, rows, ticket)
+        for bucket, first, last in _runs(ascending.lengths, self.edges):
+            run = Run(self._time + ascending.ahead[first], first, number, last, bucket, ascending, ticket)
             heapq.heappush(self._buckets.setdefault(bucket, []), run)
         self.tokens += ticket.waiting
         self._requests += 1
 
     def first_due(self, now: float) -> int | None:
         """The bucket that holds the row due first, None when nothing waits."""
-        heads = [(run[:3], bucket) for bucket in list(self._buckets) if (run := self._head(bucket, now))]
-        return min(heads)[1] if heads else None
+        while self._buckets:
+            # Lists compare by their first items, and no two runs are equal: this is the earliest head.
+            earliest = min(self._buckets.values())[0]
+            if self._head(earliest.bucket, now) is earliest:
+                return earliest.bucket
+        return None
 
     def take(self, bucket: int, room: Callable[[int], int], now: float) -> Part | None:
         """Rows of the run that is due first in a bucket, as many as there is `room` for rows of its length."""
         run = self._head(bucket, now)
         if run is None:
             return None
-        due, first, number, end, rows, ticket = run
-        last = min(end, first + room(rows.lengths[end - 1]))
+        due, first, number, end, _, (rows, indices, lengths, ahead), ticket = run
+        last = min(end, first + room(lengths[end - 1]))
         if last <= first:
             return None
-        tokens = rows.ahead[last] - rows.ahead[first]
+        tokens = ahead[last] - ahead[first]
         if last < end:
-            heapq.heapreplace(self._buckets[bucket], Run(due + tokens, last, number, end, rows, ticket))
+            heapq.heapreplace(self._buckets[bucket], run._replace(due=due + tokens, first=last))
         else:
-            heapq.heappop(self._buckets[bucket])
+            self._pop(bucket)
         self._serve(ticket, tokens, now)
-        return Part(ticket, rows.indices[first:last], rows.lengths[last - 1], tokens)
+        return Part(ticket, indices[first:last], rows.part(first, last, ahead[first], ahead[last]))
 
     def forget(self, ticket: Ticket) -> None:
         """What a request still has waiting no longer counts. Its runs go when they come to the front."""
@@ -115,16 +124,19 @@ class Lane:
 
     def _head(self, bucket: int, now: float) -> Run | None:
         """The bucket's run that is due first; runs that nobody waits for any more are dropped on the way."""
-        heap = self._buckets.get(bucket)
-        while heap:
+        while heap := self._buckets.get(bucket):
             ticket = heap[0].ticket
-            if ticket.expired(now) and ticket.waiting and ticket.live:
-                self._expire(ticket)
             if ticket.waiting and ticket.live:
-                return heap[0]
-            heapq.heappop(heap)
-        self._buckets.pop(bucket, None)
+                if not ticket.expired(now):
+                    return heap[0]
+                self._expire(ticket)
+            self._pop(bucket)
         return None
+
+    def _pop(self, bucket: int) -> None:
+        heapq.heappop(self._buckets[bucket])
+        if not self._buckets[bucket]:
+            del self._buckets[bucket]
 
     def _serve(self, ticket: Ticket, tokens: int, now: float) -> None:
         turns, self._served = divmod(self._served + tokens, self._requests)
@@ -141,10 +153,11 @@ _ONLY = np.zeros(1, np.intp)
 
 def _sorted(rows: Rows) -> Sorted:
     if len(rows) == 1:
-        return Sorted(_ONLY, [rows.tokens], [0, rows.tokens])
+        return Sorted(rows, _ONLY, [rows.tokens], [0, rows.tokens])
     indices = np.argsort(rows.lengths, kind="stable")
-    lengths: list[int] = rows.lengths[indices].tolist()
-    return Sorted(indices, lengths, [0, *itertools.accumulate(lengths)])
+    ascending = take(rows, indices)
+    lengths: list[int] = ascending.lengths.tolist()
+    return Sorted(ascending, indices, lengths, [0, *itertools.accumulate(lengths)])
 
 
 def _runs(lengths: list[int], edges: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.batching.rows import Int32, Rows, gather
+from serving.batching.rows import Int32, Rows
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,13 @@ class Matrices:
         return rows, length
 
 
-def pad(parts: Sequence[tuple[Rows, NDArray[np.intp]]], layout: Layout) -> Matrices:
-    """The rows at each part's indices, part after part, padded at the end to the longest."""
-    lengths = np.concatenate([rows.lengths[indices] for rows, indices in parts])
+def pad(parts: Sequence[Rows], layout: Layout) -> Matrices:
+    """The rows of all parts, part after part, padded at the end to the longest."""
+    lengths = np.concatenate([rows.lengths for rows in parts])
     positions = np.arange(int(lengths.max()), dtype=np.int32)
     mask = positions < lengths[:, None]
     ids = np.full(mask.shape, layout.pad_token_id, np.int32)
-    ids[mask] = np.concatenate([gather(rows, indices) for rows, indices in parts])
+    ids[mask] = np.concatenate([rows.ids for rows in parts])
     arrays = {"input_ids": ids}
     for name in layout.inputs:
         if name != "input_ids":
@@ -45,14 +47,11 @@ def pad(parts: Sequence[tuple[Rows, NDArray[np.intp]]], layout: Layout) -> Matri
     return Matrices({name: arrays[name] for name in layout.inputs}, int(lengths.sum()))
 
 
-_Parts = Sequence[tuple[Rows, NDArray[np.intp]]]
-
-
-def _attention_mask(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], ids: Int32, layout: Layout) -> Int32:
+def _attention_mask(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:
     return mask.astype(np.int32)
 
 
-def _position_ids(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], ids: Int32, layout: Layout) -> Int32:
+def _position_ids(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:
     """From 0; or, as RoBERTa and its kin count, from pad + 1, with every pad token (also one in the text) at pad."""
     if layout.position_offset == 0:
         numbered: Int32 = np.where(mask, positions, np.int32(0))
@@ -62,22 +61,20 @@ def _position_ids(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], ids:
     return numbered
 
 
-def _token_type_ids(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], ids: Int32, layout: Layout) -> Int32:
-    return _from(parts, "second_starts", positions, mask, absent=len(positions))
+def _token_type_ids(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:
+    if all(rows.second_starts is None for rows in parts):
+        return np.zeros(mask.shape, np.int32)
+    return _from([(rows.second_starts, len(rows)) for rows in parts], positions, mask, absent=len(positions))
 
 
-def _pooling_mask(parts: _Parts, positions: Int32, mask: NDArray[np.bool_], ids: Int32, layout: Layout) -> Int32:
-    return _from(parts, "pooled_starts", positions, mask, absent=0)
+def _pooling_mask(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:
+    return _from([(rows.pooled_starts, len(rows)) for rows in parts], positions, mask, absent=0)
 
 
-def _from(parts: _Parts, name: str, positions: Int32, mask: NDArray[np.bool_], absent: int) -> Int32:
-    """1 on real tokens from each row's start on."""
-    columns = [
-        np.full(len(indices), absent, np.int32) if (column := getattr(rows, name)) is None else column[indices]
-        for rows, indices in parts
-    ]
-    begin = np.concatenate(columns)[:, None]
-    begun: NDArray[np.bool_] = positions >= begin
+def _from(columns: Sequence[tuple[Int32 | None, int]], positions: Int32, mask: Mask, absent: int) -> Int32:
+    """1 on real tokens from each row's start on; a part without a column starts at `absent`."""
+    whole = [np.full(count, absent, np.int32) if column is None else column for column, count in columns]
+    begun: Mask = positions >= np.concatenate(whole)[:, None]
     return (begun & mask).astype(np.int32)
 
 

@@ -30,6 +30,13 @@ class Rows:
     def tokens(self) -> int:
         return len(self.ids)
 
+    def part(self, first: int, last: int, begin: int, end: int) -> "Rows":
+        """Rows first..last, whose ids are begin..end, as views."""
+        rows = slice(first, last)
+        return Rows(
+            self.ids[begin:end], self.lengths[rows], _at(self.second_starts, rows), _at(self.pooled_starts, rows)
+        )
+
 
 def starts(lengths: Int32) -> Int32:
     """Where each sequence begins in the concatenation: int32 [n]."""
@@ -42,6 +49,12 @@ def slices(ids: Int32, begins: Int32, lengths: Int32) -> Int32:
     return ids[np.repeat(shift, lengths) + np.arange(int(lengths.sum()), dtype=np.int32)]
 
 
-def gather(rows: Rows, indices: NDArray[np.intp]) -> Int32:
-    """The ids of the rows at `indices`, concatenated in that order."""
-    return slices(rows.ids, starts(rows.lengths)[indices], rows.lengths[indices])
+def take(rows: Rows, indices: NDArray[np.intp]) -> Rows:
+    """The rows at `indices`, in that order."""
+    lengths = rows.lengths[indices]
+    ids = slices(rows.ids, starts(rows.lengths)[indices], lengths)
+    return Rows(ids, lengths, _at(rows.second_starts, indices), _at(rows.pooled_starts, indices))
+
+
+def _at(column: Int32 | None, key: "NDArray[np.intp] | slice") -> Int32 | None:
+    return None if column is None else column[key]

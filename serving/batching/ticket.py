@@ -16,6 +16,9 @@ class Priority(enum.Enum):
     INTERACTIVE = "interactive"
     BULK = "bulk"
 
+    # Members are single: hashing them by name, as Enum does, only costs time on the hot path.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:

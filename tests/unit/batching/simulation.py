@@ -53,14 +53,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def simulate(world: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end in virtual time."""
+    """Runs a coroutine to its end in virtual time. What fails in a callback or an unwatched task fails it too."""
+    faults: list[BaseException] = []
+
+    def stop(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        faults.append(context.get("exception") or AssertionError(context["message"]))
+        loop.stop()
+
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.get_loop().set_exception_handler(_raise)
-        return runner.run(world)
-
-
-def _raise(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    raise AssertionError(context["message"]) from context.get("exception")
+        runner.get_loop().set_exception_handler(stop)
+        try:
+            return runner.run(world)
+        finally:
+            if faults:
+                raise faults[0]
 
 
 def now() -> float:
@@ -123,7 +129,9 @@ class FakeEngine:
 def answers(ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
     """float32 [n, 3] that tells rows apart: length, first id, and a sum of ids by position (exact in float32)."""
     places = np.arange(ids.shape[1]) % 7 + 1
-    return np.stack([lengths, ids[:, 0], (ids * places).sum(1) % 65_521], axis=1).astype(np.float32)
+    columns = [lengths, ids[:, 0] % 65_521, (ids * places).sum(1) % 65_521]
+    stacked: NDArray[np.float32] = np.stack(columns, axis=1).astype(np.float32)
+    return stacked
 
 
 def expected(rows: Rows) -> NDArray[np.float32]:

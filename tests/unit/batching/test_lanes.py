@@ -77,7 +77,7 @@ def bulk_share(interactive_rows: int, bulk_rows: int) -> float:
         def counting(idle: int, now: float) -> list[object]:
             parts = form(idle, now)
             for part in parts:
-                done[part.ticket.priority] += part.tokens
+                done[part.ticket.priority] += part.rows.tokens
             return parts  # type: ignore[return-value]
 
         batcher._former.form = counting  # type: ignore[assignment, method-assign]
