@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from export.errors import ExportError
 from export.graph import EmbedderGraph, RerankerGraph
 from serving.batching.matrices import Layout, pad
-from serving.batching.rows import Rows
+from serving.batching.rows import Rows, take
 from serving.served_model import PairLayout, ServedModel
 
 # Two fp32 implementations differ by 1e-6; the mildest mistake (a tanh in gelu) by 1e-4 (conformance kit, measured).
@@ -115,7 +115,7 @@ def _rows(ids: list[list[int]], seconds: list[int] | None = None, pooled: list[i
 
 
 def _original(graph: EmbedderGraph | RerankerGraph, rows: Rows, index: int) -> NDArray[np.float32]:
-    unpadded = pad([(rows, np.array([index]))], Layout(graph.inputs, 0))
+    unpadded = pad([take(rows, np.array([index]))], Layout(graph.inputs, 0))
     with torch.no_grad():
         row = {name: torch.from_numpy(array.copy()).long() for name, array in unpadded.arrays.items()}
         output: NDArray[np.float32] = graph.reference(row).numpy()
@@ -126,6 +126,6 @@ def _graph(path: Path, rows: Rows, layout: Layout) -> NDArray[np.float32]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    matrices = pad([(rows, np.arange(len(rows)))], layout)
+    matrices = pad([rows], layout)
     output: NDArray[np.float32] = session.run(None, matrices.arrays)[0]
     return output

@@ -1,0 +1,111 @@
+"""Which model is asked what, and which array of which reference must come out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.conformance import kit
+
+# The instruction of the TART README, with which the kit's references were made.
+TART_INSTRUCTION = "retrieve a passage that answers this question from Wikipedia"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A folder of the kit and how it is exported."""
+
+    name: str
+    family: str = ""  # "" where the files must show it
+    max_tokens: int | None = None  # where the reference was made with fewer than the model takes
+
+
+@dataclass(frozen=True)
+class EmbedCase:
+    """`inputs` names a list of the kit; `request` are further fields of the EmbedRequest."""
+
+    model: str
+    reference: str
+    array: str
+    inputs: str
+    request: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.reference}-{self.array}"
+
+    def texts(self) -> list[str]:
+        found = kit.inputs()[self.inputs]
+        return [text for _, text in found] if self.inputs == "instructor" else list(found)
+
+    def prompts(self) -> list[str]:
+        """One per text, where each has its own."""
+        return [prompt for prompt, _ in kit.inputs()["instructor"]] if self.inputs == "instructor" else []
+
+
+@dataclass(frozen=True)
+class PairCase:
+    """Single pairs, cut to one row. `kind` of the reference's numbers: logit, probability, two logits."""
+
+    model: str
+    reference: str
+    array: str
+    kind: str = "logit"
+    query: str = "{}"
+
+    def __str__(self) -> str:
+        return f"{self.reference}-{self.array}"
+
+    def pairs(self) -> list[tuple[str, str]]:
+        return [(self.query.format(query) if query else "", passage) for query, passage in kit.inputs()["pairs"]]
+
+
+EMBEDDERS: Sequence[Model] = (
+    Model("bce-embedding"),
+    Model("bge-embed"),
+    Model("llm-embedder", "llm-embedder"),
+    Model("instructor", "instructor"),
+    Model("tart-dual", "tart-dual"),
+    Model("e5-mistral", "e5-mistral", max_tokens=512),
+    Model("gte-base"),
+    Model("gte-modernbert"),
+    Model("sbert-minilm"),
+    Model("sbert-mpnet"),
+)
+RERANKERS: Sequence[Model] = (
+    Model("bce-reranker", "bce-reranker"),
+    Model("bge-reranker", "bge-reranker"),
+    Model("st-cross-encoder"),
+    Model("luyug-bert-reranker"),
+    Model("luyug-electra-reranker"),
+    Model("gte-reranker-modernbert", max_tokens=512),
+    Model("tart-full"),
+)
+QUERY = {"side": "SIDE_QUERY"}
+EMBED_CASES = (
+    EmbedCase("bce-embedding", "bce-embedding.bce", "texts", "texts"),
+    EmbedCase("bge-embed", "bge-embed.flag4", "texts", "texts"),
+    EmbedCase("bge-embed", "bge-embed.flag4", "queries", "queries", QUERY),
+    *(
+        EmbedCase("llm-embedder", "llm-embedder.llmemb", f"{side}_{task}", texts, {"prompt_name": f"{task}_{prompt}"})
+        for task in ("qa", "convsearch", "chat", "lrlm", "icl", "tool")
+        for side, prompt, texts in (("queries", "query", "queries"), ("keys", "key", "passages"))
+    ),
+    EmbedCase("instructor", "instructor.instr", "pairs", "instructor"),
+    EmbedCase("tart-dual", "tart-dual.hf", "texts", "texts"),
+    EmbedCase("tart-dual", "tart-dual.hf", "queries", "queries", {"prompt_text": f"{TART_INSTRUCTION} [SEP] "}),
+    EmbedCase("e5-mistral", "e5-mistral.flag4", "texts512", "texts"),
+    EmbedCase("e5-mistral", "e5-mistral.flag4", "queries", "queries", QUERY),
+    EmbedCase("gte-base", "gte-base.st", "texts", "texts"),
+    EmbedCase("gte-modernbert", "gte-modernbert.st", "texts", "texts"),
+    EmbedCase("sbert-minilm", "sbert-minilm.st", "texts", "texts"),
+    EmbedCase("sbert-mpnet", "sbert-mpnet.st", "texts", "texts"),
+)
+PAIR_CASES = (
+    PairCase("bce-reranker", "bce-reranker.bce", "pairs", "probability"),
+    PairCase("bce-reranker", "bce-reranker.st", "pairs_logit"),
+    PairCase("bge-reranker", "bge-reranker.flag4", "pairs"),
+    PairCase("st-cross-encoder", "st-cross-encoder.st", "pairs_logit"),
+    PairCase("luyug-bert-reranker", "luyug-bert-reranker.hf", "pairs_logit"),
+    PairCase("luyug-electra-reranker", "luyug-electra-reranker.hf", "pairs_logit"),
+    PairCase("gte-reranker-modernbert", "gte-reranker-modernbert.st", "pairs_logit"),
+    PairCase("tart-full", "tart-full.hf", "pairs_logits", "two logits", TART_INSTRUCTION + " [SEP] {}"),
+)

@@ -1,0 +1,102 @@
+"""Exported models behind real services: one tritonserver per precision, one service process per model."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from export.catalogue import CatalogueEntry, Location
+from export.exporter import export
+from export.source import Source
+from serving.tritonserver import TritonPorts, TritonServer
+from tests.conformance import kit
+from tests.conformance.cases import Model
+
+_REPOSITORY = Path(__file__).parents[2]
+START_SECONDS = 60.0
+PRECISIONS = ("fp32", "bf16")
+
+
+def export_all(models: list[Model], out: Path) -> None:
+    """Exports each model of the kit to out/NAME and gathers their repositories in out/repository."""
+    repository = out / "repository"
+    repository.mkdir(parents=True)
+    for model in models:
+        folder = kit.ROOT / "models" / model.name
+        task = "rerank" if "rerank" in model.name or model.name in ("tart-full", "st-cross-encoder") else "embed"
+        entry = CatalogueEntry(
+            name=model.name,
+            task=task,
+            summary="of the conformance kit",
+            licence="none",
+            source=Location(folder=str(folder)),
+            max_tokens=model.max_tokens,
+        )
+        export(Source(folder, model.name), out, entry if model.max_tokens else None, model.family or None, model.name)
+        (repository / model.name).symlink_to(out / model.name / "repository" / model.name)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [made.getsockname()[1] for made in sockets]
+    for made in sockets:
+        made.close()
+    return ports
+
+
+@asynccontextmanager
+async def triton(repository: Path, log: Path) -> AsyncIterator[str]:
+    """A tritonserver without models; its gRPC address."""
+    server = TritonServer(repository, TritonPorts(*free_ports(3)), log)
+    await server.start()
+    try:
+        yield server.grpc_address
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def service(task: str, folder: Path, triton_address: str, precision: str) -> AsyncIterator[grpc.aio.Channel]:
+    """A service of one model on an engine of that precision, ready; a channel to it."""
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    flags = {
+        "model-dir": str(folder),
+        "listen": address,
+        "triton": triton_address,
+        "precision": precision,
+        "instances": "1",
+        "batch-tokens": "16384",
+        "log-dir": str(folder.parent / "run"),
+    }
+    arguments = [part for name, value in flags.items() for part in (f"--{name}", value)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", f"services.{task}", *arguments, cwd=_REPOSITORY, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            await _wait_until_serving(channel, process)
+            yield channel
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+async def _wait_until_serving(channel: grpc.aio.Channel, process: asyncio.subprocess.Process) -> None:
+    health = health_pb2_grpc.HealthStub(channel)
+    async with asyncio.timeout(START_SECONDS):
+        while process.returncode is None:
+            try:
+                reply = await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=1.0)
+            except grpc.aio.AioRpcError:
+                continue
+            if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                return
+            await asyncio.sleep(0.05)
+    assert process.stderr is not None
+    raise AssertionError(f"the service ended: {(await process.stderr.read()).decode()[-500:]}")
