@@ -12,9 +12,11 @@ from gateway.embedder import Embedder
 from gateway.embedding_cache import EmbeddingCache
 from gateway.ingest import Ingest
 from gateway.readiness import Readiness
+from gateway.recall.rebuild import Rebuild
 from gateway.recall.redis_index import RedisIndex
 from gateway.recall.registry import Registry
 from gateway.recalling import Recalling
+from gateway.reindex import Reindex
 from gateway.reranking import Reranking
 from gateway.search import Search
 from gateway.settings import GatewaySettings
@@ -65,8 +67,11 @@ class App:
             words_instead=settings.words_instead,
         )
         search = Search(self._registry, recalling, reranking)
+        timeout_s = settings.index_timeout_s
+        rebuild = Rebuild(self._index.redis, self._index, self._registry, timeout_s)
+        reindex = Reindex(self._registry, self._index, rebuild, self._embed, ingest, timeout_s)
         search_pb2_grpc.add_SearchServiceServicer_to_server(
-            SearchServicer(settings, self._registry, self._index, self._embed, ingest, search), server
+            SearchServicer(settings, self._registry, self._index, self._embed, ingest, search, reindex), server
         )
         embed_pb2_grpc.add_EmbedServiceServicer_to_server(
             EmbedServicer(self._embedder, self._embed, settings.default_deadline_s), server

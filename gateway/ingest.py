@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.embedder import Embedder
+from gateway.embedding_cache import Row
 from gateway.metrics import DOCUMENTS, stage
 from gateway.patience import patiently
-from gateway.recall import Collection, Document, FieldType, Indexed, Recall
+from gateway.recall import Collection, Document, FieldType, Frozen, Indexed, Recall
 from gateway.recall.registry import Registry, check_model
 from gateway.settings import GatewaySettings
 from serving.errors import InvalidArgument
@@ -39,8 +40,21 @@ class Stored:
     reused: int = 0
 
 
+@dataclass(slots=True)
+class _Target:
+    """Where documents go. The collection changes when a rebuilt one takes its place; `source` has vectors to reuse."""
+
+    collection: Collection
+    source: Collection
+    deadline: Deadline
+    stored: Stored = field(default_factory=Stored)
+
+
 @dataclass(frozen=True, slots=True)
 class _Vectors:
+    """fp16 vectors of documents, for the collection of this uid."""
+
+    uid: str
     vectors: list[bytes]
     tokens: int
     reused: int
@@ -69,38 +83,53 @@ class Ingest:
         DeadlineExceeded.
         """
         collection = await self._registry.get(name)
-        stored, waiting, size = Stored(), deque[_Batch](), self._settings.upsert_batch
+        return await self.into(collection, arriving, deadline, collection)
+
+    async def into(
+        self,
+        collection: Collection,
+        arriving: AsyncIterator[Sequence[Incoming]],
+        deadline: Deadline,
+        source: Collection,
+    ) -> Stored:
+        """As `run`, into a collection that need not have a name yet, reusing vectors of `source`."""
+        target, waiting = _Target(collection, source, deadline), deque[_Batch]()
+        size = self._settings.upsert_batch
         try:
             async for documents in arriving:
                 check_fields(collection, documents)
                 for at in range(0, len(documents), size):
-                    waiting.append(self._start(collection, documents[at : at + size], deadline))
+                    waiting.append(self._start(target, documents[at : at + size]))
                     if len(waiting) > self._settings.upsert_overlap:
-                        await self._store(collection, waiting.popleft(), deadline, stored)
+                        await self._store(target, waiting.popleft())
             while waiting:
-                await self._store(collection, waiting.popleft(), deadline, stored)
+                await self._store(target, waiting.popleft())
         finally:
             for batch in waiting:
                 batch.vectors.cancel()
             await asyncio.gather(*(batch.vectors for batch in waiting), return_exceptions=True)
-        return stored
+        return target.stored
 
-    def _start(self, collection: Collection, incoming: Sequence[Incoming], deadline: Deadline) -> _Batch:
-        documents = [one.document for one in incoming]
-
+    def _start(self, target: _Target, incoming: Sequence[Incoming]) -> _Batch:
         async def attempt() -> _Vectors:
-            return await self._vectors(collection, documents, deadline)
+            return await self._vectors(target, incoming)
 
-        return _Batch(incoming, asyncio.create_task(patiently(attempt, self._settings.upsert_patience_s, deadline)))
+        patience = self._settings.upsert_patience_s
+        return _Batch(incoming, asyncio.create_task(patiently(attempt, patience, target.deadline)))
 
-    async def _vectors(self, collection: Collection, documents: Sequence[Document], deadline: Deadline) -> _Vectors:
+    async def _vectors(self, target: _Target, incoming: Sequence[Incoming]) -> _Vectors:
         """Vectors of the documents: those stored for the same text, and new ones for the rest."""
-        known = await self._index.vectors(collection, documents, deadline.require())
+        collection, documents = target.collection, [one.document for one in incoming]
+        known = await self._index.vectors(target.source, documents, target.deadline.require())
         new = [document.passage for document, vector in zip(documents, known, strict=True) if vector is None]
-        if not new:
-            return _Vectors([vector for vector in known if vector is not None], 0, len(known))
+        embedded = await self._embed(collection, new, target.deadline) if new else []
+        computed = iter(embedded)
+        vectors = [next(computed).vector if vector is None else vector for vector in known]
+        return _Vectors(collection.uid, vectors, sum(row.tokens for row in embedded), len(known) - len(new))
+
+    async def _embed(self, collection: Collection, texts: Sequence[str], deadline: Deadline) -> list[Row]:
         request = embed_pb2.EmbedRequest(
-            texts=new,
+            texts=texts,
             side=embed_pb2.SIDE_DOCUMENT,
             dtype=embed_pb2.DTYPE_FLOAT16,
             truncation=embed_pb2.TRUNCATION_END,
@@ -109,26 +138,33 @@ class Ingest:
         cached = self._settings.cache_documents
         embedded = await self._embedder.embed_with(collection.fingerprint, request, deadline, cached=cached)
         check_model(collection, embedded.fingerprint)
-        computed = iter(embedded.rows)
-        vectors = [next(computed).vector if vector is None else vector for vector in known]
-        return _Vectors(vectors, sum(row.tokens for row in embedded.rows), len(known) - len(new))
+        return embedded.rows
 
-    async def _store(self, collection: Collection, batch: _Batch, deadline: Deadline, stored: Stored) -> None:
+    async def _store(self, target: _Target, batch: _Batch) -> None:
         with stage("embed"):
             got = await batch.vectors
-        pairs = zip(batch.incoming, got.vectors, strict=True)
-        documents = [_indexed(collection, incoming, vector) for incoming, vector in pairs]
 
-        async def attempt() -> None:
-            await self._index.upsert(collection, documents, deadline.require())
+        async def attempt() -> _Vectors:
+            fitting = got if got.uid == target.collection.uid else await self._vectors(target, batch.incoming)
+            await self._write(target, batch.incoming, fitting.vectors)
+            return fitting
 
         with stage("store"):
-            await patiently(attempt, self._settings.upsert_patience_s, deadline)
-        stored.documents += len(documents)
-        stored.tokens += got.tokens
-        stored.reused += got.reused
+            got = await patiently(attempt, self._settings.upsert_patience_s, target.deadline)
+        target.stored.documents += len(batch.incoming)
+        target.stored.tokens += got.tokens
+        target.stored.reused += got.reused
         DOCUMENTS.labels("reused").inc(got.reused)
-        DOCUMENTS.labels("computed").inc(len(documents) - got.reused)
+        DOCUMENTS.labels("computed").inc(len(batch.incoming) - got.reused)
+
+    async def _write(self, target: _Target, incoming: Sequence[Incoming], vectors: Sequence[bytes]) -> None:
+        pairs = zip(incoming, vectors, strict=True)
+        documents = [_indexed(target.collection, one, vector) for one, vector in pairs]
+        try:
+            await self._index.upsert(target.collection, documents, target.deadline.require())
+        except Frozen:
+            target.collection = target.source = await self._registry.get(target.collection.name)
+            raise
 
 
 def check_fields(collection: Collection, documents: Sequence[Incoming]) -> None:

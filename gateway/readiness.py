@@ -42,8 +42,8 @@ class Readiness:
         while True:
             was = self._health.serving
             now = await self._look()
-            if now and not was:
-                await self._prepare()
+            if now:
+                await self._prepare(came_back=not was)
             await self._health.set_serving(now)
             if now != was:
                 log.info("gateway is %s", "ready" if now else "not ready")
@@ -57,8 +57,9 @@ class Readiness:
     async def _look_at_rerank(self) -> bool:
         return self._rerank is None or await self._rerank.is_ready()
 
-    async def _prepare(self) -> None:
-        await self._index.fail_late_searches()
+    async def _prepare(self, *, came_back: bool) -> None:
+        if came_back:
+            await self._index.fail_late_searches()
         try:
             await self._registry.sweep()
         except SiftlineError as error:

@@ -9,6 +9,7 @@ from gateway.fusion import reciprocal_rank_fusion
 from gateway.metrics import stage
 from gateway.query import Found, Hit, Query, RecallMode
 from gateway.recall import Collection, Passage, Recall
+from gateway.recall.filter import Filter
 from gateway.recall.registry import check_model
 from serving.errors import DeadlineExceeded, InvalidArgument, Overloaded, Unavailable
 from siftline.embed.v1 import embed_pb2
@@ -23,35 +24,41 @@ class Recalling:
         self._embed_budget_s = embed_budget_s
         self._words_instead = words_instead
 
-    async def find(self, collection: Collection, query: Query, deadline: Deadline, found: Found) -> list[Hit]:
+    async def find(
+        self, collection: Collection, query: Query, where: Filter | None, deadline: Deadline, found: Found
+    ) -> list[Hit]:
         """Passages best first; what it learns on the way it notes in `found`. Raises as `Search.run` does."""
         if query.mode is RecallMode.BM25:
-            return await self._by_words(collection, query, deadline, found)
-        words = asyncio.create_task(self._words(collection, query, deadline))  # runs while the query is embedded
+            return await self._by_words(collection, query, where, deadline, found)
+        words = asyncio.create_task(self._words(collection, query, where, deadline))  # runs while the query is embedded
         words.add_done_callback(_retrieve)
         try:
             with stage("embed") as found.embed:
                 vector = await self._embed(collection, query.text, deadline, found)
             with stage("recall") as found.recall:
-                nearest = await self._index.nearest(collection, vector, query.depth, query.filter, deadline.require())
+                nearest = await self._index.nearest(collection, vector, query.depth, where, deadline.require())
                 if query.mode is RecallMode.VECTOR:
                     return [Hit(p, p.vector_rank, p.cosine or 0.0, p.cosine or 0.0) for p in nearest]
                 return await self._fuse(collection, vector, nearest, await words, query.depth, deadline)
         except _NoVector:
             found.degraded.append(Degradation.EMBED_UNAVAILABLE)
-            return await self._by_words(collection, query, deadline, found)
+            return await self._by_words(collection, query, where, deadline, found)
         finally:
             words.cancel()
 
-    async def _by_words(self, collection: Collection, query: Query, deadline: Deadline, found: Found) -> list[Hit]:
+    async def _by_words(
+        self, collection: Collection, query: Query, where: Filter | None, deadline: Deadline, found: Found
+    ) -> list[Hit]:
         with stage("recall") as found.recall:
-            matching = await self._index.matching(collection, query.text, query.depth, query.filter, deadline.require())
+            matching = await self._index.matching(collection, query.text, query.depth, where, deadline.require())
         return [Hit(p, p.text_rank, p.bm25 or 0.0, p.bm25 or 0.0) for p in matching]
 
-    async def _words(self, collection: Collection, query: Query, deadline: Deadline) -> list[Passage]:
+    async def _words(
+        self, collection: Collection, query: Query, where: Filter | None, deadline: Deadline
+    ) -> list[Passage]:
         if query.mode is not RecallMode.HYBRID:
             return []
-        return await self._index.matching(collection, query.text, query.depth, query.filter, deadline.require())
+        return await self._index.matching(collection, query.text, query.depth, where, deadline.require())
 
     async def _embed(self, collection: Collection, text: str, deadline: Deadline, found: Found) -> bytes:
         request = embed_pb2.EmbedRequest(

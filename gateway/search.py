@@ -6,6 +6,7 @@ from gateway.degradation import Degradation
 from gateway.metrics import DEGRADED_SEARCHES, stage
 from gateway.query import Found, Hit, Query
 from gateway.recall import Collection
+from gateway.recall.filter import parse
 from gateway.recall.registry import Registry
 from gateway.recalling import Recalling
 from gateway.reranking import Reranking
@@ -27,7 +28,8 @@ class Search:
         collection = await self._registry.get(query.collection)
         if query.min_probability is not None:
             _require_calibration(collection)
-        found.hits = await self._recalling.find(collection, query, deadline, found)
+        where = parse(query.filter, collection.fields)
+        found.hits = await self._recalling.find(collection, query, where, deadline, found)
         found.recalled = len(found.hits)
         if query.rerank and found.hits:
             with stage("rerank") as found.rerank:

@@ -54,11 +54,21 @@ _EMBED_CHOICES = (
 
 def create_collection(request: search_pb2.CreateCollectionRequest) -> None:
     collection_name("name", request.name)
-    if len(request.fields) > MAX_FIELDS:
-        raise InvalidArgument("fields", f"{len(request.fields)} items; the limit is {MAX_FIELDS}")
+    _fields("fields", request.fields)
+    _weight(request.recall_weight)
+
+
+def reindex(request: search_pb2.ReindexRequest) -> None:
+    collection_name("name", request.name)
+    _fields("fields.fields", request.fields.fields)
+
+
+def _fields(path: str, fields: Sequence[search_pb2.Field]) -> None:
+    if len(fields) > MAX_FIELDS:
+        raise InvalidArgument(path, f"{len(fields)} items; the limit is {MAX_FIELDS}")
     seen: set[str] = set()
-    for place, field in enumerate(request.fields):
-        where = f"fields[{place}].name"
+    for place, field in enumerate(fields):
+        where = f"{path}[{place}].name"
         if not FIELD_NAME.fullmatch(field.name):
             raise InvalidArgument(where, f"{field.name[:80]!r} does not match {FIELD_NAME.pattern}")
         if field.name.upper() in FILTER_WORDS:
@@ -66,9 +76,8 @@ def create_collection(request: search_pb2.CreateCollectionRequest) -> None:
         if field.name in seen:
             raise InvalidArgument(where, f"{field.name!r} is there twice")
         if field.type not in FIELD_TYPES:
-            raise InvalidArgument(f"fields[{place}].type", f"{field.type} is neither TAG (1) nor NUMBER (2)")
+            raise InvalidArgument(f"{path}[{place}].type", f"{field.type} is neither TAG (1) nor NUMBER (2)")
         seen.add(field.name)
-    _weight(request.recall_weight)
 
 
 def collection_name(field: str, name: str) -> None:

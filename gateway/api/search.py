@@ -11,8 +11,11 @@ from gateway.api import convert
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
 from gateway.ingest import Incoming, Ingest
+from gateway.patience import patiently
 from gateway.recall import Collection, Recall
+from gateway.recall.filter import parse
 from gateway.recall.registry import Registry
+from gateway.reindex import Reindex
 from gateway.search import Search
 from gateway.settings import GatewaySettings
 from serving.errors import FailedPrecondition, InvalidArgument
@@ -29,6 +32,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         client: EmbedClient,
         ingest: Ingest,
         search: Search,
+        reindex: Reindex,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -36,6 +40,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._client = client
         self._ingest = ingest
         self._search = search
+        self._reindex = reindex
         self._searches = Admission("search", settings.max_searches)
         self._upserts = Admission("upsert", settings.max_upserts)
 
@@ -65,7 +70,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self, request: pb.GetCollectionRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetCollectionResponse:
         collection = await self._named("name", request.name)
-        count = await self._index.count(collection, "", self._deadline(context).require())
+        count = await self._index.count(collection, None, self._deadline(context).require())
         return pb.GetCollectionResponse(collection=convert.collection(collection, count))
 
     async def ListCollections(
@@ -73,7 +78,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     ) -> pb.ListCollectionsResponse:
         deadline, response = self._deadline(context), pb.ListCollectionsResponse()
         for collection in await self._registry.all():
-            count = await self._index.count(collection, "", deadline.require())
+            count = await self._index.count(collection, None, deadline.require())
             response.collections.append(convert.collection(collection, count))
         return response
 
@@ -83,6 +88,19 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         validation.collection_name("name", request.name)
         await self._registry.drop(request.name)
         return pb.DropCollectionResponse()
+
+    async def Reindex(self, request: pb.ReindexRequest, context: grpc.aio.ServicerContext) -> pb.ReindexResponse:
+        validation.reindex(request)
+        fields = convert.fields(request.fields.fields) if request.HasField("fields") else None
+        deadline = Deadline.of(context, _STREAM_DEADLINE_S)
+        collection, stored = await self._reindex.run(request.name, fields, deadline)
+        count = await self._index.count(collection, None, deadline.require())
+        return pb.ReindexResponse(
+            collection=convert.collection(collection, count),
+            documents=stored.documents,
+            tokens=stored.tokens,
+            reused=stored.reused,
+        )
 
     async def Upsert(self, request: pb.UpsertRequest, context: grpc.aio.ServicerContext) -> pb.UpsertResponse:
         validation.collection_name("collection", request.collection)
@@ -105,9 +123,14 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
     async def Delete(self, request: pb.DeleteRequest, context: grpc.aio.ServicerContext) -> pb.DeleteResponse:
         validation.ids(request.ids)
-        collection = await self._named("collection", request.collection)
-        deleted = await self._index.delete(collection, request.ids, self._deadline(context).require())
-        return pb.DeleteResponse(deleted=deleted)
+        validation.collection_name("collection", request.collection)
+        deadline = self._deadline(context)
+
+        async def attempt() -> int:
+            collection = await self._registry.get(request.collection)
+            return await self._index.delete(collection, request.ids, deadline.require())
+
+        return pb.DeleteResponse(deleted=await patiently(attempt, self._settings.upsert_patience_s, deadline))
 
     async def Get(self, request: pb.GetRequest, context: grpc.aio.ServicerContext) -> pb.GetResponse:
         validation.ids(request.ids)
@@ -118,9 +141,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     async def Count(self, request: pb.CountRequest, context: grpc.aio.ServicerContext) -> pb.CountResponse:
         validation.filter_text(request.filter)
         collection = await self._named("collection", request.collection)
-        return pb.CountResponse(
-            count=await self._index.count(collection, request.filter, self._deadline(context).require())
-        )
+        where = parse(request.filter, collection.fields)
+        return pb.CountResponse(count=await self._index.count(collection, where, self._deadline(context).require()))
 
     async def SetCalibration(
         self, request: pb.SetCalibrationRequest, context: grpc.aio.ServicerContext
@@ -128,7 +150,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         validation.set_calibration(request)
         weight = request.recall_weight if request.HasField("recall_weight") else None
         collection = await self._registry.calibrate(request.collection, convert.calibration(request), weight)
-        count = await self._index.count(collection, "", self._deadline(context).require())
+        count = await self._index.count(collection, None, self._deadline(context).require())
         return pb.SetCalibrationResponse(collection=convert.collection(collection, count))
 
     async def Search(self, request: pb.SearchRequest, context: grpc.aio.ServicerContext) -> pb.SearchResponse:

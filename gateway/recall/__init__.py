@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.calibration import Calibration
 from serving.errors import Unavailable
+
+if TYPE_CHECKING:
+    from gateway.recall.filter import Filter
 
 
 class FieldType(Enum):
@@ -73,7 +76,7 @@ class Passage:
 
 
 class Recall(Protocol):
-    """An index. Errors: NotFound, InvalidArgument("filter"), Unavailable, Overloaded, DeadlineExceeded, Internal."""
+    """An index. Errors: Unavailable, Overloaded, DeadlineExceeded, FailedPrecondition, Internal."""
 
     async def create(self, collection: Collection, timeout_s: float) -> None:
         """Makes the empty index of a new collection."""
@@ -98,16 +101,16 @@ class Recall(Protocol):
     async def get(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> list[Document]:
         """Those that exist, in the order asked."""
 
-    async def count(self, collection: Collection, filter_text: str, timeout_s: float) -> int:
-        """Documents that match the filter; all of them with an empty one."""
+    async def count(self, collection: Collection, where: "Filter | None", timeout_s: float) -> int:
+        """Documents that match the filter; all of them without one."""
 
     async def nearest(
-        self, collection: Collection, vector: bytes, depth: int, filter_text: str, timeout_s: float
+        self, collection: Collection, vector: bytes, depth: int, where: "Filter | None", timeout_s: float
     ) -> list[Passage]:
         """The `depth` documents of highest cosine to the fp16 `vector`, best first, ties by id."""
 
     async def matching(
-        self, collection: Collection, query: str, depth: int, filter_text: str, timeout_s: float
+        self, collection: Collection, query: str, depth: int, where: "Filter | None", timeout_s: float
     ) -> list[Passage]:
         """The `depth` documents of highest BM25 score for the words of `query`, best first, ties by id."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gateway.recall import Collection, Document, Indexed, Passage, layout
 from gateway.recall.connection import answering, connect
-from gateway.recall.filter import parse
+from gateway.recall.filter import Filter
 from gateway.recall.layout import document_key, index_name, pairs, stored_document
 from gateway.recall.query import compile_filter, compile_words
 from gateway.recall.scripts import DELETE, REPLACE
@@ -92,15 +92,15 @@ class RedisIndex:
             if text is not None
         ]
 
-    async def count(self, collection: Collection, filter_text: str, timeout_s: float) -> int:
-        query = compile_filter(parse(filter_text, collection.fields))
+    async def count(self, collection: Collection, where: Filter | None, timeout_s: float) -> int:
+        query = compile_filter(where)
         reply = await self._search(collection, query, ["NOCONTENT", "LIMIT", 0, 0], {}, timeout_s)
         return int(reply[0])
 
     async def nearest(
-        self, collection: Collection, vector: bytes, depth: int, filter_text: str, timeout_s: float
+        self, collection: Collection, vector: bytes, depth: int, where: Filter | None, timeout_s: float
     ) -> list[Passage]:
-        condition = compile_filter(parse(filter_text, collection.fields))
+        condition = compile_filter(where)
         query = f"({condition})=>[KNN $k @vector $vector EF_RUNTIME $ef AS distance]"
         if condition == "*":
             query = query.replace("(*)", "*", 1)
@@ -117,9 +117,9 @@ class RedisIndex:
         return found
 
     async def matching(
-        self, collection: Collection, query: str, depth: int, filter_text: str, timeout_s: float
+        self, collection: Collection, query: str, depth: int, where: Filter | None, timeout_s: float
     ) -> list[Passage]:
-        condition = compile_filter(parse(filter_text, collection.fields))
+        condition = compile_filter(where)
         words = compile_words(query)
         if words is None:
             return []

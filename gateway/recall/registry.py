@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,8 +12,8 @@ from gateway.recall import Collection, FieldType, Recall
 from gateway.recall.connection import answering
 from serving.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
 
-_REGISTRY = "siftline:collections"
-_DROPPED = "siftline:dropped"  # uids whose documents are still to be removed
+REGISTRY = "siftline:collections"
+DROPPED = "siftline:dropped"  # uids whose documents are still to be removed, by the time from which they may be
 # Writes a record only over the one that was read, so that neither a drop nor another change is undone.
 _SWAP = (
     "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end"
@@ -40,11 +41,11 @@ class Registry:
         """A new, empty collection. Raises AlreadyExists. Its index is there before its name is."""
         collection = Collection(name, secrets.token_hex(8), fingerprint, model, dimensions, fields, recall_weight)
         async with answering(self._timeout_s):
-            taken = await self._redis.hexists(_REGISTRY, name)
+            taken = await self._redis.hexists(REGISTRY, name)
         if not taken:
             await self._index.create(collection, self._timeout_s)
             async with answering(self._timeout_s):
-                taken = not await self._redis.hsetnx(_REGISTRY, name, _dump(collection))
+                taken = not await self._redis.hsetnx(REGISTRY, name, dump(collection))
             if taken:
                 await self._index.drop(collection.uid, self._timeout_s)
         if taken:
@@ -53,23 +54,24 @@ class Registry:
 
     async def get(self, name: str) -> Collection:
         """Raises NotFound."""
-        return _load(await self._record(name))
+        return load(await self.record(name))
 
     async def calibrate(self, name: str, calibration: Calibration | None, recall_weight: float | None) -> Collection:
         """The collection with this calibration, and with this weight unless it is None. Raises NotFound."""
-        record = await self._record(name)
-        collection = replace(_load(record), calibration=calibration)
+        record = await self.record(name)
+        collection = replace(load(record), calibration=calibration)
         if recall_weight is not None:
             collection = replace(collection, recall_weight=recall_weight)
         async with answering(self._timeout_s):
-            written = await self._redis.eval(_SWAP, 1, _REGISTRY, name, record, _dump(collection))
+            written = await self._redis.eval(_SWAP, 1, REGISTRY, name, record, dump(collection))
         if written is None:
             raise Unavailable(f"collection {name!r} was changed at the same time; try again")
         return collection
 
-    async def _record(self, name: str) -> bytes:
+    async def record(self, name: str) -> bytes:
+        """The collection as Redis holds it. Raises NotFound."""
         async with answering(self._timeout_s):
-            record: bytes | None = await self._redis.hget(_REGISTRY, name)
+            record: bytes | None = await self._redis.hget(REGISTRY, name)
         if record is None:
             raise NotFound(f"collection {name!r} does not exist")
         return record
@@ -77,27 +79,32 @@ class Registry:
     async def all(self) -> list[Collection]:
         """By name."""
         async with answering(self._timeout_s):
-            records = await self._redis.hgetall(_REGISTRY)
-        return sorted(map(_load, records.values()), key=lambda collection: collection.name)
+            records = await self._redis.hgetall(REGISTRY)
+        return sorted(map(load, records.values()), key=lambda collection: collection.name)
+
+    async def discard(self, uid: str, after_s: float) -> None:
+        """Has an index that no name leads to removed, once searches that began before are over."""
+        async with answering(self._timeout_s):
+            await self._redis.zadd(DROPPED, {uid: time.time() + after_s})
 
     async def drop(self, name: str) -> None:
         """Raises NotFound. From the first write on nobody finds it; `sweep` finishes what a crash interrupts."""
         collection = await self.get(name)
         async with answering(self._timeout_s):
             pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hdel(_REGISTRY, name)
-            pipeline.sadd(_DROPPED, collection.uid)
+            pipeline.hdel(REGISTRY, name)
+            pipeline.zadd(DROPPED, {collection.uid: time.time()})
             await pipeline.execute()
         await self.sweep()
 
     async def sweep(self) -> None:
-        """Removes the documents of dropped collections."""
+        """Removes the documents of dropped collections that no search looks at any more."""
         async with answering(self._timeout_s):
-            dropped = await self._redis.smembers(_DROPPED)
+            dropped = await self._redis.zrangebyscore(DROPPED, "-inf", time.time())
         for uid in dropped:
             await self._index.drop(uid.decode(), self._timeout_s)
             async with answering(self._timeout_s):
-                await self._redis.srem(_DROPPED, uid)
+                await self._redis.zrem(DROPPED, uid)
 
 
 def check_model(collection: Collection, fingerprint: str) -> None:
@@ -110,7 +117,7 @@ def check_model(collection: Collection, fingerprint: str) -> None:
         )
 
 
-def _dump(collection: Collection) -> str:
+def dump(collection: Collection) -> str:
     return json.dumps(
         {
             "name": collection.name,
@@ -125,7 +132,7 @@ def _dump(collection: Collection) -> str:
     )
 
 
-def _load(record: bytes) -> Collection:
+def load(record: bytes) -> Collection:
     facts = json.loads(record)
     facts["fields"] = {name: FieldType(kind) for name, kind in facts["fields"].items()}
     facts["calibration"] = _calibration(facts.get("calibration"))

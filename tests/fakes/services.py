@@ -20,12 +20,16 @@ MAX_TOKENS = 512
 
 @dataclass
 class Faults:
-    """What goes wrong with the next calls. `error` is raised, `delay` slept before an answer."""
+    """What goes wrong with calls, after `spared` of them. `error` is raised, `delay` slept before an answer."""
 
     error: SiftlineError | None = None
     delay: float = 0.0
+    spared: int = 0
 
     async def strike(self) -> None:
+        self.spared -= 1
+        if self.spared >= 0:
+            return
         if self.delay:
             await asyncio.sleep(self.delay)
         if self.error is not None:

@@ -170,6 +170,32 @@ class DropCollectionResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class ReindexRequest(_message.Message):
+    __slots__ = ("name", "fields")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    fields: Fields
+    def __init__(self, name: _Optional[str] = ..., fields: _Optional[_Union[Fields, _Mapping]] = ...) -> None: ...
+
+class Fields(_message.Message):
+    __slots__ = ("fields",)
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    fields: _containers.RepeatedCompositeFieldContainer[Field]
+    def __init__(self, fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ...) -> None: ...
+
+class ReindexResponse(_message.Message):
+    __slots__ = ("collection", "documents", "tokens", "reused")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    REUSED_FIELD_NUMBER: _ClassVar[int]
+    collection: Collection
+    documents: int
+    tokens: int
+    reused: int
+    def __init__(self, collection: _Optional[_Union[Collection, _Mapping]] = ..., documents: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ...) -> None: ...
+
 class Document(_message.Message):
     __slots__ = ("id", "text", "title", "metadata")
     ID_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,11 @@ class SearchServiceStub(object):
                 request_serializer=siftline_dot_search_dot_v1_dot_search__pb2.DropCollectionRequest.SerializeToString,
                 response_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.DropCollectionResponse.FromString,
                 _registered_method=True)
+        self.Reindex = channel.unary_unary(
+                '/siftline.search.v1.SearchService/Reindex',
+                request_serializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexRequest.SerializeToString,
+                response_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexResponse.FromString,
+                _registered_method=True)
         self.Upsert = channel.unary_unary(
                 '/siftline.search.v1.SearchService/Upsert',
                 request_serializer=siftline_dot_search_dot_v1_dot_search__pb2.UpsertRequest.SerializeToString,
@@ -116,6 +121,14 @@ class SearchServiceServicer(object):
 
     def DropCollection(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reindex(self, request, context):
+        """Builds the collection anew from its stored texts, with the model in service and the fields asked for, and swaps it
+        in. Searches and writes go on meanwhile. Interrupted, it changes nothing; run again, it goes on where it was.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -188,6 +201,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.DropCollection,
                     request_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.DropCollectionRequest.FromString,
                     response_serializer=siftline_dot_search_dot_v1_dot_search__pb2.DropCollectionResponse.SerializeToString,
+            ),
+            'Reindex': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reindex,
+                    request_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexRequest.FromString,
+                    response_serializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexResponse.SerializeToString,
             ),
             'Upsert': grpc.unary_unary_rpc_method_handler(
                     servicer.Upsert,
@@ -334,6 +352,33 @@ class SearchService(object):
             '/siftline.search.v1.SearchService/DropCollection',
             siftline_dot_search_dot_v1_dot_search__pb2.DropCollectionRequest.SerializeToString,
             siftline_dot_search_dot_v1_dot_search__pb2.DropCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reindex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siftline.search.v1.SearchService/Reindex',
+            siftline_dot_search_dot_v1_dot_search__pb2.ReindexRequest.SerializeToString,
+            siftline_dot_search_dot_v1_dot_search__pb2.ReindexResponse.FromString,
             options,
             channel_credentials,
             insecure,

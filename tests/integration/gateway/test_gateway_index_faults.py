@@ -62,7 +62,7 @@ async def test_a_drop_that_a_crash_interrupts_is_finished_later(gateways: Any, o
     with own_redis.client as client:  # the state after the registry's write and before the index's
         (uid,) = [name.decode().rpartition(":")[2] for name in client.execute_command("FT._LIST")]
         client.hdel("siftline:collections", "c")
-        client.sadd("siftline:dropped", uid)
+        client.zadd("siftline:dropped", {uid: 0})
     own_redis.kill()
     await gateway.until_ready(False)
     own_redis.start()
@@ -70,7 +70,7 @@ async def test_a_drop_that_a_crash_interrupts_is_finished_later(gateways: Any, o
     with own_redis.client as client:
         assert client.execute_command("FT._LIST") == []
         assert not client.keys("siftline:d:*")
-        assert not client.smembers("siftline:dropped")
+        assert not client.exists("siftline:dropped")
 
 
 async def test_an_index_that_hangs(gateways: Any, own_redis: Any) -> None:

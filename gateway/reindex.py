@@ -1,0 +1,89 @@
+"""Reindexing: a collection built anew from its stored texts while it is searched and written, then swapped in."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from gateway.clients import EmbedClient
+from gateway.deadline import Deadline
+from gateway.ingest import Incoming, Ingest, Stored
+from gateway.recall import Collection, Document, FieldType, Recall
+from gateway.recall.rebuild import Rebuild
+from gateway.recall.registry import Registry
+
+_PAGE = 500
+_FEW = 50  # written ids that may be left for the moment in which writes have to wait
+
+
+class Reindex:
+    """To the model in service now, and to other fields where asked for."""
+
+    def __init__(
+        self, registry: Registry, index: Recall, rebuild: Rebuild, client: EmbedClient, ingest: Ingest, timeout_s: float
+    ) -> None:
+        self._registry = registry
+        self._index = index
+        self._rebuild = rebuild
+        self._client = client
+        self._ingest = ingest
+        self._timeout_s = timeout_s
+
+    async def run(
+        self, name: str, fields: Mapping[str, FieldType] | None, deadline: Deadline
+    ) -> tuple[Collection, Stored]:
+        """The collection as it is afterwards. Interrupted, it leaves the old one in service and can be run again.
+
+        `fields` None keeps those that there are. Raises NotFound, FailedPrecondition (one goes on already; dropped
+        meanwhile), InvalidArgument (a document does not fit the new fields), Unavailable, DeadlineExceeded.
+        """
+        async with self._rebuild.alone(name):
+            old = await self._registry.get(name)
+            model = await self._client.refresh(deadline)
+            new = await self._rebuild.begin(
+                old,
+                fingerprint=model.fingerprint,
+                model=model.name,
+                dimensions=model.dimensions,
+                fields=old.fields if fields is None else fields,
+            )
+            try:
+                return await self._fill(old, new, deadline)
+            except BaseException:
+                await self._rebuild.thaw(old)
+                raise
+
+    async def _fill(self, old: Collection, new: Collection, deadline: Deadline) -> tuple[Collection, Stored]:
+        # vectors of the same model are copied; of another one, those that an earlier run left behind are kept
+        source = old if old.fingerprint == new.fingerprint else new
+        stored = await self._ingest.into(new, self._all(old), deadline, source)
+        await self._carry(old, new, source, deadline, rest=_FEW)
+        await self._rebuild.freeze(old)
+        await self._carry(old, new, source, deadline, rest=0)
+        return await self._rebuild.take_over(old, new), stored
+
+    async def _all(self, old: Collection) -> AsyncIterator[Sequence[Incoming]]:
+        async for ids in self._index.scan(old):
+            for at in range(0, len(ids), _PAGE):
+                yield [_incoming(one) for one in await self._index.get(old, ids[at : at + _PAGE], self._timeout_s)]
+
+    async def _carry(
+        self, old: Collection, new: Collection, source: Collection, deadline: Deadline, *, rest: int
+    ) -> None:
+        """Brings over what the journal tells of, until no more than `rest` ids were in it."""
+        while True:
+            ids = await self._rebuild.written(old, _PAGE)
+            documents = await self._index.get(old, ids, self._timeout_s)
+            gone = set(ids) - {document.id for document in documents}
+            if gone:
+                await self._index.delete(new, sorted(gone), self._timeout_s)
+            if documents:
+                await self._ingest.into(new, _once([_incoming(one) for one in documents]), deadline, source)
+            if len(ids) <= rest:
+                return
+
+
+def _incoming(document: Document) -> Incoming:
+    return Incoming(document, json.loads(document.metadata) if document.metadata else {})
+
+
+async def _once(documents: Sequence[Incoming]) -> AsyncIterator[Sequence[Incoming]]:
+    yield documents
