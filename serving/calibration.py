@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +50,10 @@ async def calibrate(engine: Engine, layout: Layout, longest: int, folder: Path, 
     key = f"{engine_key}-{os.cpu_count()}cpu"
     known = _read(file)
     if key in known:
-        return Calibration(**known[key])  # type: ignore[arg-type]
+        return known[key]
     log.info("measuring batch sizes, once for this model and machine")
     found = _choose(await _sweep(engine, layout, longest))
-    _write(file, {**known, key: asdict(found)})
+    _write(file, {**known, key: found})
     return found
 
 
@@ -95,19 +95,19 @@ def _choose(figures: dict[int, list[float]]) -> Calibration:
     return Calibration(budget, means[budget])
 
 
-def _read(file: Path) -> dict[str, dict[str, float]]:
+def _read(file: Path) -> dict[str, Calibration]:
+    """What the file knows; one that can't be read or was spoilt knows nothing."""
     try:
-        known: dict[str, dict[str, float]] = json.loads(file.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        return {key: Calibration(int(found[0]), float(found[1])) for key, found in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return {}
-    return known
 
 
-def _write(file: Path, known: dict[str, dict[str, float]]) -> None:
+def _write(file: Path, known: dict[str, Calibration]) -> None:
     """A read-only model folder is fine: the sweep is then made at every start."""
     try:
         temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(known, indent=1))
+        temporary.write_text(json.dumps({key: astuple(found) for key, found in known.items()}, indent=1))
         temporary.replace(file)
     except OSError as error:
         log.warning("calibration not kept: %s", error)

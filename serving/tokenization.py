@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from serving.batching.rows import Int32, slices, starts
+from serving.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class TokenizerPool:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
         self._jobs: list[_Job] = []
         self._worker: asyncio.Task[None] | None = None
+        self._closed = False
 
     def special_tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Ids that the tokenizer puts before and after a text."""
@@ -56,8 +58,17 @@ class TokenizerPool:
         last = len(mask) - mask[::-1].index(0)
         return tuple(encoding.ids[:first]), tuple(encoding.ids[last:])
 
+    def close(self) -> None:
+        """Fails what waits, and all that comes; what is being tokenised is still answered."""
+        self._closed = True
+        jobs, self._jobs = self._jobs, []
+        _fail(jobs, _CLOSED)
+        self._thread.shutdown(wait=False)
+
     async def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Token ids of texts, nothing added, nothing cut. Special tokens written in a text are special tokens."""
+        if self._closed:
+            raise _CLOSED
         job = _Job(texts, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         if self._worker is None:
@@ -65,18 +76,16 @@ class TokenizerPool:
         return await job.done
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._jobs:
-            jobs, self._jobs = [job for job in self._jobs if not job.done.done()], []
+        while jobs := [job for job in self._jobs if not job.done.done()]:
+            self._jobs = []
             texts = list(chain.from_iterable(job.texts for job in jobs))
             try:
-                tokens = await loop.run_in_executor(self._thread, self._encode, texts)
+                tokens = await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, texts)
             except Exception as error:
-                for job in jobs:
-                    if not job.done.done():
-                        job.done.set_exception(error)
-                continue
-            _hand_out(jobs, tokens)
+                _fail(jobs, error)
+            else:
+                _hand_out(jobs, tokens)
+        self._jobs.clear()
         self._worker = None
 
     def _encode(self, texts: list[str]) -> Tokens:
@@ -84,6 +93,15 @@ class TokenizerPool:
         ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int32, len(ids))
         return Tokens(np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths)
+
+
+_CLOSED = Unavailable("the server is shutting down")
+
+
+def _fail(jobs: Sequence[_Job], error: Exception) -> None:
+    for job in jobs:
+        if not job.done.done():
+            job.done.set_exception(error)
 
 
 def _hand_out(jobs: Sequence[_Job], tokens: Tokens) -> None:
