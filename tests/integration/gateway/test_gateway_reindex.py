@@ -129,10 +129,11 @@ async def test_under_writes_and_searches(gateways: Any, redis_server: Any, new_m
     assert bool(failures) == new_model
 
 
-async def test_interrupted_it_changes_nothing_and_goes_on_where_it_was(gateway: Any, redis_server: Any) -> None:
+async def test_interrupted_it_changes_nothing_and_goes_on_where_it_was(gateways: Any, redis_server: Any) -> None:
+    gateway = await gateways.start(redis_server.url, upsert_batch=16, upsert_overlap=1)
     await fill(gateway)
     gateway.embed.fingerprint, gateway.embed.seed = "9" * 32, "new weights"
-    gateway.embed.faults.error, gateway.embed.faults.spared = Internal("bug"), 2
+    gateway.embed.faults.error, gateway.embed.faults.spared = Internal("bug"), 6
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await gateway.searches.Reindex(pb.ReindexRequest(name="c"))
     assert caught.value.code() == grpc.StatusCode.INTERNAL
