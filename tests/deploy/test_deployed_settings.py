@@ -1,0 +1,55 @@
+"""The settings in the manifests are settings that the deployables have."""
+
+import os
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from gateway.settings import GatewaySettings
+from services.embed.settings import EmbedSettings
+from services.rerank.settings import RerankSettings
+from tests.deploy.manifests import COMBINATIONS, build, containers, environment
+
+SETTINGS: dict[str, type[BaseSettings]] = {
+    "siftline-embed": EmbedSettings,
+    "siftline-rerank": RerankSettings,
+    "siftline-gateway": GatewaySettings,
+}
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+@pytest.mark.parametrize("owner", SETTINGS)
+def test_settings_are_known_and_valid(combination: str, owner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in [each for each in os.environ if each.startswith("SIFTLINE_")]:
+        monkeypatch.delenv(variable)
+    kind = SETTINGS[owner]
+    prefix = str(kind.model_config["env_prefix"])
+    objects = build(combination)
+    container = next(each for each in containers(objects) if each.owner == owner)
+    variables = {key: value for key, value in environment(container, objects).items() if key.startswith("SIFTLINE_")}
+    known = {(prefix + field).upper() for field in kind.model_fields}
+    assert variables.keys() <= known
+    for key, value in variables.items():
+        monkeypatch.setenv(key, value)
+    settings = kind(_cli_parse_args=False)  # type: ignore[call-arg]
+    assert str(getattr(settings, "listen")).startswith("0.0.0.0:")  # noqa: B009
+
+
+def test_model_services_listen_where_the_gateway_looks() -> None:
+    objects = build("overlays/prod")
+    by_owner = {each.owner: environment(each, objects) for each in containers(objects)}
+    for service in ("EMBED", "RERANK"):
+        target = by_owner["siftline-gateway"][f"SIFTLINE_GATEWAY_{service}"]
+        host, _, port = target.removeprefix("dns:///").rpartition(":")
+        assert by_owner[host][f"SIFTLINE_{service}_LISTEN"] == f"0.0.0.0:{port}"
+
+
+def test_a_password_reaches_both_ends() -> None:
+    objects = build("overlays/prod")
+    for container in containers(objects):
+        if "redis" in container.owner:
+            assert container.spec["args"][-2:] == ["--requirepass", "$(REDISCLI_AUTH)"]
+        if container.owner == "siftline-gateway":
+            variables = environment(container, objects)
+            for url in ("SIFTLINE_GATEWAY_CACHE_URL", "SIFTLINE_GATEWAY_INDEX_URL"):
+                assert ":$(REDIS_PASSWORD)@" in variables[url]
