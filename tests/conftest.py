@@ -1,4 +1,4 @@
-"""What every test may use: the default models, exported once, and the services that serve them."""
+"""What every test may use: the default models, exported once, the services that serve them, and the whole stack."""
 
 import subprocess
 import sys
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import model_service
+from tests.running import model_service, stack
 from tests.running.model_service import RunningService
+from tests.running.stack import RunningStack
 
 MODELS = Path("build/models")
 
@@ -32,3 +33,10 @@ def rerank_service(default_models: Path, tmp_path_factory: pytest.TempPathFactor
     model = default_models / "siftline-minilm-l6-reranker"
     with model_service.running("services.rerank", model, tmp_path_factory.mktemp("rerank")) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def shared_stack(default_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """One stack for all tests that do no harm to it."""
+    with stack.running(tmp_path_factory.mktemp("stack")) as running:
+        yield running
