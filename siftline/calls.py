@@ -32,12 +32,13 @@ class Call(Generic[Result]):
 
 
 class EmbedOptions(TypedDict, total=False):
-    """dimensions: 0 for all, fewer for the first ones normalised again. prompt_name or prompt_text: at most one;
-    neither means the model's own prompt for the side."""
+    """dimensions: 0 for all, fewer for the first ones normalised again. prompt_name, prompt_text (for every text) or
+    prompt_texts (one each): at most one of them; none means the model's own prompt for the side."""
 
     side: results.Side
     prompt_name: str
     prompt_text: str
+    prompt_texts: Sequence[str]
     dtype: results.Dtype
     dimensions: int
     truncation: results.Truncation
@@ -60,6 +61,7 @@ def embed_with_details(texts: Sequence[str], **options: Unpack[EmbedOptions]) ->
         side=f"SIDE_{options.get('side', 'document').upper()}",
         prompt_name=options.get("prompt_name"),
         prompt_text=options.get("prompt_text"),
+        prompt_texts=_strings("prompt_texts", options.get("prompt_texts", ())),
         dtype=f"DTYPE_{dtype.upper()}",
         dimensions=options.get("dimensions", 0),
         truncation=f"TRUNCATION_{options.get('truncation', 'end').upper()}",
@@ -108,7 +110,7 @@ class SearchOptions(TypedDict, total=False):
     """recall_depth: how many passages the first stage hands on, 0 for the server's choice. filter: comparisons joined
     by AND, OR, NOT and parentheses, for example `lang = "en" AND year >= 2020`. return_fields: "title", "text" or
     names of metadata; none means all. recall_weight: share of the recall score in the final order. min_probability:
-    leave out passages whose calibrated probability is less."""
+    leave out passages whose calibrated probability is less. budget_ms: time after which the second stage is cut off."""
 
     top_k: int
     recall_depth: int
@@ -119,6 +121,7 @@ class SearchOptions(TypedDict, total=False):
     min_probability: float | None
     filter: str
     return_fields: Sequence[str]
+    budget_ms: int
 
 
 def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Call[results.SearchResult]:
@@ -135,6 +138,7 @@ def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Cal
         min_probability=options.get("min_probability"),
         filter=options.get("filter", ""),
         return_fields=options.get("return_fields", ()),
+        budget_ms=options.get("budget_ms", 0),
     )
     return Call(f"{SEARCH}Search", request, search_pb2.SearchResponse, reading.search_result)
 
@@ -146,7 +150,7 @@ def upsert(collection: str, documents: Iterable[Document]) -> Call[results.Upser
         f"{SEARCH}Upsert",
         request,
         search_pb2.UpsertResponse,
-        lambda response: results.Upserted(response.upserted, response.tokens),
+        lambda response: results.Upserted(response.upserted, response.tokens, response.reused),
     )
 
 
@@ -181,10 +185,9 @@ def create_collection(
     recall_weight: float | None = None,
 ) -> Call[results.Collection]:
     """A new collection for vectors of the model in service; `fields` are the metadata that filters may use."""
-    types = {"tag": search_pb2.FIELD_TYPE_TAG, "number": search_pb2.FIELD_TYPE_NUMBER}
     request = search_pb2.CreateCollectionRequest(
         name=name,
-        fields=[search_pb2.Field(name=field, type=types[kind]) for field, kind in (fields or {}).items()],
+        fields=_fields(fields or {}),
         fingerprint=fingerprint,
         recall_weight=recall_weight,
     )
@@ -217,6 +220,16 @@ def set_calibration(
     )
 
 
+def reindex(name: str, fields: Mapping[str, results.FieldType] | None = None) -> Call[results.Reindexed]:
+    """Builds a collection anew from its stored texts, with the model in service and, when given, other fields.
+
+    Searches and writes go on meanwhile. It takes its time: `client.with_timeout(3600).reindex(...)`.
+    """
+    wanted = None if fields is None else search_pb2.Fields(fields=_fields(fields))
+    request = search_pb2.ReindexRequest(name=name, fields=wanted)
+    return Call(f"{SEARCH}Reindex", request, search_pb2.ReindexResponse, reading.reindexed)
+
+
 def get_collection(name: str) -> Call[results.Collection]:
     return Call(
         f"{SEARCH}GetCollection",
@@ -239,6 +252,11 @@ def drop_collection(name: str) -> Call[None]:
     """The collection and its documents are gone."""
     request = search_pb2.DropCollectionRequest(name=name)
     return Call(f"{SEARCH}DropCollection", request, search_pb2.DropCollectionResponse, lambda _: None)
+
+
+def _fields(fields: Mapping[str, results.FieldType]) -> list[search_pb2.Field]:
+    types = {"tag": search_pb2.FIELD_TYPE_TAG, "number": search_pb2.FIELD_TYPE_NUMBER}
+    return [search_pb2.Field(name=name, type=types[kind]) for name, kind in fields.items()]
 
 
 def _strings(name: str, values: Sequence[str]) -> Sequence[str]:

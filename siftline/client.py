@@ -114,6 +114,7 @@ class Client(_Connection):
     get_collection = _blocking(calls.get_collection)
     list_collections = _blocking(calls.list_collections)
     set_calibration = _blocking(calls.set_calibration)
+    reindex = _blocking(calls.reindex)
     drop_collection = _blocking(calls.drop_collection)
 
     @staticmethod
@@ -151,6 +152,7 @@ class AsyncClient(_Connection):
     get_collection = _awaited(calls.get_collection)
     list_collections = _awaited(calls.list_collections)
     set_calibration = _awaited(calls.set_calibration)
+    reindex = _awaited(calls.reindex)
     drop_collection = _awaited(calls.drop_collection)
 
     @staticmethod

@@ -70,6 +70,10 @@ def collection(message: search_pb2.Collection) -> results.Collection:
     )
 
 
+def reindexed(response: search_pb2.ReindexResponse) -> results.Reindexed:
+    return results.Reindexed(collection(response.collection), response.documents, response.tokens, response.reused)
+
+
 def _calibration(message: search_pb2.Calibration) -> results.Calibration:
     if message.HasField("platt"):
         return results.Calibration(

@@ -96,8 +96,21 @@ class Collection:
 
 @dataclass(frozen=True)
 class Upserted:
+    """reused: documents whose text was stored already, so that their vectors were kept."""
+
     upserted: int
     tokens: int
+    reused: int
+
+
+@dataclass(frozen=True)
+class Reindexed:
+    """documents: brought over; reused: those of them whose vectors could be copied."""
+
+    collection: Collection
+    documents: int
+    tokens: int
+    reused: int
 
 
 @dataclass(frozen=True)
