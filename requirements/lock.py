@@ -14,15 +14,25 @@ FOLDER = Path(__file__).parent
 HEAD = "# Made by `make lock` from {name}.in. Install with --no-deps.\n"
 
 
+# What goes into an image is locked whole; of torch there must be nothing in it.
+IMAGES = ("gateway", "model-service")
+
+
 def main() -> None:
+    for name in IMAGES:
+        _write(name, [], _closure(_read(FOLDER / f"{name}.in")[1], set()))
     known: set[str] = set()
     for name in ("runtime", "dev"):
         fixed, roots = _read(FOLDER / f"{name}.in")
         known |= {canonicalize_name(requirement.name) for requirement in fixed}
         pins = _closure(roots + _needs_of_torch(fixed), known)
         known |= pins.keys()
-        lines = [*map(str, fixed), *(f"{package}=={version}" for package, version in pins.items())]
-        (FOLDER / f"{name}.txt").write_text(HEAD.format(name=name) + "\n".join(sorted(lines)) + "\n")
+        _write(name, fixed, pins)
+
+
+def _write(name: str, fixed: list[Requirement], pins: dict[str, str]) -> None:
+    lines = [*map(str, fixed), *(f"{package}=={version}" for package, version in pins.items())]
+    (FOLDER / f"{name}.txt").write_text(HEAD.format(name=name) + "\n".join(sorted(lines)) + "\n")
 
 
 def _read(file: Path) -> tuple[list[Requirement], list[str]]:
