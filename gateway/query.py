@@ -29,13 +29,15 @@ class Query:
     recall_weight: float | None = None
     budget_s: float | None = None
     min_probability: float | None = None
+    collapse: str = ""
 
 
 @dataclass(slots=True)
 class Hit:
     """`score` decides the order: the recall score, or logit + recall_weight * cosine once reranked.
 
-    `probability` is the logit's sigmoid, `calibrated` what the collection's calibration makes of the logit.
+    `probability` is the logit's sigmoid, `calibrated` what the collection's calibration makes of the logit;
+    `collapsed` counts the lower hits that it stands for.
     """
 
     passage: Passage
@@ -45,6 +47,7 @@ class Hit:
     logit: float | None = None
     probability: float | None = None
     calibrated: float | None = None
+    collapsed: int = 0
 
 
 @dataclass(slots=True)

@@ -4,12 +4,13 @@ from gateway.calibration import Calibration
 from gateway.deadline import Deadline
 from gateway.degradation import Degradation
 from gateway.metrics import DEGRADED_SEARCHES, stage
-from gateway.query import Found, Hit, Query
+from gateway.query import Found, Query
 from gateway.recall import Collection
 from gateway.recall.filter import parse
 from gateway.recall.registry import Registry
 from gateway.recalling import Recalling
 from gateway.reranking import Reranking
+from gateway.selection import select
 from serving.errors import FailedPrecondition
 
 
@@ -34,11 +35,7 @@ class Search:
         if query.rerank and found.hits:
             with stage("rerank") as found.rerank:
                 await self._rerank(collection, query, budget.left, found)
-        if query.min_score is not None and not found.degraded:
-            found.hits = [hit for hit in found.hits if _shown(hit) >= query.min_score]
-        if query.min_probability is not None and not found.degraded:
-            found.hits = [hit for hit in found.hits if (hit.calibrated or 0.0) >= query.min_probability]
-        del found.hits[query.top_k :]
+        found.hits = select(query, found)
         for reason in found.degraded:
             DEGRADED_SEARCHES.labels(reason.name).inc()
         return found
@@ -79,8 +76,3 @@ def _calibration_for(collection: Collection, fingerprint: str, query: Query) -> 
             reason="MODEL_MISMATCH",
         )
     return None
-
-
-def _shown(hit: Hit) -> float:
-    """What `min_score` is compared with."""
-    return hit.recall_score if hit.probability is None else hit.probability

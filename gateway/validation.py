@@ -26,6 +26,7 @@ MAX_METADATA_BYTES = 1 << 16
 MAX_TOP_K = 1000
 MAX_RECALL_DEPTH = 1000
 MAX_FILTER_BYTES = 8192
+MAX_FIELD_BYTES = 256
 MAX_WEIGHT = 1000.0
 MAX_CALIBRATION_POINTS = 1000
 MAX_FINGERPRINT_BYTES = 128
@@ -121,6 +122,7 @@ def search_request(request: search_pb2.SearchRequest) -> None:
     _probability(request)
     _weight(request.recall_weight)
     filter_text(request.filter)
+    check_text("collapse", request.collapse, MAX_FIELD_BYTES, empty=True)
 
 
 def set_calibration(request: search_pb2.SetCalibrationRequest) -> None:

@@ -84,6 +84,7 @@ def query(request: pb.SearchRequest) -> Query:
         recall_weight=request.recall_weight if request.HasField("recall_weight") else None,
         budget_s=request.budget_ms / 1000 or None,
         min_probability=request.min_probability if request.HasField("min_probability") else None,
+        collapse=request.collapse,
     )
 
 
@@ -118,6 +119,7 @@ def _hit(hit: Hit, wanted: frozenset[str]) -> pb.Hit:
         vector_rank=passage.vector_rank,
         text_rank=passage.text_rank,
         probability=hit.calibrated,
+        collapsed=hit.collapsed,
     )
 
 

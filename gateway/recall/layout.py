@@ -1,7 +1,7 @@
 """How collections and documents lie in Redis.
 
     siftline:i:UID      the index of one collection
-    siftline:d:UID:ID   a document: text, title, metadata, vector, digest, t_FIELD (tags), n_FIELD (numbers)
+    siftline:d:UID:ID   a document: text, title, metadata, vector, digest, pairs, t_FIELD (tags), n_FIELD (numbers)
     siftline:j:UID      ids written while the collection is being rebuilt (a set, there only then)
     siftline:f:UID      there once the collection takes no more writes
 
@@ -12,7 +12,7 @@ whatever their ids hold.
 import hashlib
 from typing import Any
 
-from gateway.recall import Collection, Document, FieldType, Indexed
+from gateway.recall import Collection, Document, FieldType, Indexed, words
 from gateway.recall.query import number_attribute, tag, tag_attribute
 
 HNSW_LINKS = 16
@@ -23,7 +23,20 @@ def create_arguments(collection: Collection) -> list[Any]:
     """What FT.CREATE is given."""
     vector = ["TYPE", "FLOAT16", "DIM", collection.dimensions, "DISTANCE_METRIC", "COSINE"]
     vector += ["M", HNSW_LINKS, "EF_CONSTRUCTION", HNSW_EF_CONSTRUCTION]
-    schema: list[Any] = ["title", "TEXT", "text", "TEXT", "vector", "VECTOR", "HNSW", len(vector), *vector]
+    schema: list[Any] = [
+        "title",
+        "TEXT",
+        "text",
+        "TEXT",
+        "pairs",
+        "TEXT",
+        "NOSTEM",
+        "vector",
+        "VECTOR",
+        "HNSW",
+        len(vector),
+        *vector,
+    ]
     for name, kind in collection.fields.items():
         schema += [tag_attribute(name), "TAG"] if kind is FieldType.TAG else [number_attribute(name), "NUMERIC"]
     return [index_name(collection.uid), "ON", "HASH", "PREFIX", 1, document_key(collection.uid, ""), "SCHEMA", *schema]
@@ -41,6 +54,8 @@ def hash_fields(indexed: Indexed) -> list[Any]:
     document = indexed.document
     fields: list[Any] = ["text", document.text, "title", document.title, "metadata", document.metadata]
     fields += ["vector", indexed.vector, "digest", digest(document)]
+    if neighbours := words.pairs(document.passage):
+        fields += ["pairs", " ".join(neighbours)]
     for name, values in indexed.tags.items():
         fields += [tag_attribute(name), ",".join(map(tag, values))]
     for name, number in indexed.numbers.items():

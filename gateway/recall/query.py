@@ -5,14 +5,12 @@ printed by us, tags are compared as digests of their values, and words of a text
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 
+from gateway.recall import words
 from gateway.recall.filter import All, AnyOf, Compare, Filter, In, Not
 
 MAX_WORDS = 64
-
-_WORD = re.compile(r"[^\W_]+")
 
 
 def tag(value: str | bool) -> str:
@@ -37,9 +35,11 @@ def compile_filter(tree: Filter | None) -> str:
 
 
 def compile_words(text: str) -> str | None:
-    """A query for documents with any of the text's words, None when it has none. At most MAX_WORDS distinct ones."""
-    words = list(dict.fromkeys(_WORD.findall(text.lower())))[:MAX_WORDS]
-    return f"@title|text:({'|'.join(words)})" if words else None
+    """A query for documents with any of the text's words, None when it has none. At most MAX_WORDS of each kind."""
+    whole, pairs = words.words(text)[:MAX_WORDS], list(dict.fromkeys(words.pairs(text)))[:MAX_WORDS]
+    parts = [f"@title|text:({'|'.join(whole)})"] if whole else []
+    parts += [f"@pairs:({'|'.join(pairs)})"] if pairs else []
+    return f"({'|'.join(parts)})" if parts else None
 
 
 def _compile(tree: Filter) -> str:

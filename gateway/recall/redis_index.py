@@ -156,8 +156,7 @@ class RedisIndex:
         try:
             async with answering(timeout_s):
                 await self._redis.execute_command("FT._LIST")
-        except SiftlineError as error:
-            log.warning("index is not ready: %s", error)
+        except SiftlineError:
             return False
         return True
 

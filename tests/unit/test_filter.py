@@ -1,5 +1,6 @@
 """The filter language: what parses to what, and where it points when it does not."""
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -116,11 +117,16 @@ def test_a_boolean_is_another_tag_than_its_name() -> None:
 def test_words_hold_nothing_but_word_characters(text: str) -> None:
     query = compile_words(text)
     if query is not None:
-        words = query.removeprefix("@title|text:(").removesuffix(")").split("|")
-        assert all(word.isalnum() for word in words)
-        assert len(set(words)) == len(words) <= 64
+        parts = re.fullmatch(r"\((?:@title\|text:\(([^()]*)\))?\|?(?:@pairs:\(([^()]*)\))?\)", query)
+        assert parts
+        for part in filter(None, parts.groups()):
+            words = part.split("|")
+            assert all(word.isalnum() for word in words)
+            assert len(set(words)) == len(words) <= 64
 
 
 def test_words() -> None:
-    assert compile_words("Don't -panic @title:{x}") == "@title|text:(don|t|panic|title|x)"
+    assert compile_words("Don't -panic @title:{x}") == "(@title|text:(don|t|panic|title|x))"
+    assert compile_words("Python 北京是") == "(@title|text:(python)|@pairs:(北京|京是))"
+    assert compile_words("北") == "(@pairs:(北))"
     assert compile_words("!? --") is None

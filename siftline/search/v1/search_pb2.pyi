@@ -287,7 +287,7 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall", "budget_ms", "min_probability")
+    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall", "budget_ms", "min_probability", "collapse")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -300,6 +300,7 @@ class SearchRequest(_message.Message):
     RECALL_FIELD_NUMBER: _ClassVar[int]
     BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
     MIN_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    COLLAPSE_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     top_k: int
@@ -312,7 +313,8 @@ class SearchRequest(_message.Message):
     recall: RecallMode
     budget_ms: int
     min_probability: float
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ..., budget_ms: _Optional[int] = ..., min_probability: _Optional[float] = ...) -> None: ...
+    collapse: str
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ..., budget_ms: _Optional[int] = ..., min_probability: _Optional[float] = ..., collapse: _Optional[str] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
     __slots__ = ("hits", "degraded", "timings", "embed_fingerprint", "rerank_fingerprint", "recalled")
@@ -331,7 +333,7 @@ class SearchResponse(_message.Message):
     def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., degraded: _Optional[_Iterable[_Union[Degraded, str]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., embed_fingerprint: _Optional[str] = ..., rerank_fingerprint: _Optional[str] = ..., recalled: _Optional[int] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("id", "title", "text", "metadata", "recall_rank", "recall_score", "rerank_score", "rerank_logit", "score", "vector_rank", "text_rank", "probability")
+    __slots__ = ("id", "title", "text", "metadata", "recall_rank", "recall_score", "rerank_score", "rerank_logit", "score", "vector_rank", "text_rank", "probability", "collapsed")
     ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -344,6 +346,7 @@ class Hit(_message.Message):
     VECTOR_RANK_FIELD_NUMBER: _ClassVar[int]
     TEXT_RANK_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    COLLAPSED_FIELD_NUMBER: _ClassVar[int]
     id: str
     title: str
     text: str
@@ -356,7 +359,8 @@ class Hit(_message.Message):
     vector_rank: int
     text_rank: int
     probability: float
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., recall_rank: _Optional[int] = ..., recall_score: _Optional[float] = ..., rerank_score: _Optional[float] = ..., rerank_logit: _Optional[float] = ..., score: _Optional[float] = ..., vector_rank: _Optional[int] = ..., text_rank: _Optional[int] = ..., probability: _Optional[float] = ...) -> None: ...
+    collapsed: int
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., recall_rank: _Optional[int] = ..., recall_score: _Optional[float] = ..., rerank_score: _Optional[float] = ..., rerank_logit: _Optional[float] = ..., score: _Optional[float] = ..., vector_rank: _Optional[int] = ..., text_rank: _Optional[int] = ..., probability: _Optional[float] = ..., collapsed: _Optional[int] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("total_us", "embed_us", "recall_us", "rerank_us", "embedding_cached")

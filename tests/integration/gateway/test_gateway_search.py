@@ -103,6 +103,45 @@ async def test_recall_by_words(filled: Any, mode: Any) -> None:
         assert reply.hits[0].vector_rank >= 1
 
 
+async def test_words_of_scripts_without_spaces(filled: Any) -> None:
+    texts = {
+        "zh": "北京是中国的首都。",
+        "ja": "東京は日本の首都です",
+        "th": "กรุงเทพ",
+    }
+    more = [pb.Document(id=name, text=text) for name, text in texts.items()]
+    await filled.searches.Upsert(pb.UpsertRequest(collection="things", documents=more))
+    found = {}
+    for query in (
+        "中国首都",
+        "日本",
+        "กรุง",
+        "上海",
+        "red 北京",
+    ):
+        reply = await filled.searches.Search(search(query, recall=pb.RECALL_MODE_BM25, rerank=pb.RERANK_MODE_OFF))
+        found[query] = [hit.id for hit in reply.hits]
+    assert list(found.values())[:4] == [["zh", "ja"], ["ja"], ["th"], []]
+    assert set(list(found.values())[4]) == {"zh", "a", "c"}
+
+
+async def test_collapse(filled: Any) -> None:
+    reply = await filled.searches.Search(search("red cars yellow fruit", collapse="kind"))
+    assert len(reply.hits) == 4  # all kinds differ
+    more = [
+        *documents(),
+        documents({"e": ("", "red cars", {"kind": "vehicle"})})[0],
+        pb.Document(id="f", text="red cars"),
+    ]
+    await filled.searches.Upsert(pb.UpsertRequest(collection="things", documents=more))
+    reply = await filled.searches.Search(search("red cars drive on roads", collapse="kind"))
+    ids = [hit.id for hit in reply.hits]
+    assert ids[0] == "c"
+    assert "e" not in ids
+    assert "f" in ids  # has no kind
+    assert [hit.collapsed for hit in reply.hits if hit.id == "c"] == [1]
+
+
 async def test_hybrid_knows_the_cosine_of_what_only_words_found(filled: Any) -> None:
     hybrid = await filled.searches.Search(search("red taxis", recall=pb.RECALL_MODE_HYBRID, recall_depth=1, top_k=1))
     vector = await filled.searches.Search(search("red taxis", rerank=pb.RERANK_MODE_OFF))

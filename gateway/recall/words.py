@@ -1,0 +1,30 @@
+"""Words of a text as BM25 sees them.
+
+The engine splits at spaces and punctuation and stems English. Scripts written without spaces would be one endless word
+to it, so their runs are indexed a second time as pairs of neighbouring characters, and asked for in the same way.
+"""
+
+import re
+
+_WORD = re.compile(r"[^\W_]+")
+# Thai, Lao, Burmese, Khmer; kana; Han; Hangul; Han beyond the basic plane
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_SPACELESS_RUN = re.compile(f"[{_SPACELESS}\U00020000-\U0003ffff]+")
+
+
+def words(text: str) -> list[str]:
+    """Distinct words of scripts with spaces, lower case, in order. Letters and digits only."""
+    spaced = text if text.isascii() else _SPACELESS_RUN.sub(" ", text)
+    return list(dict.fromkeys(_WORD.findall(spaced.lower())))
+
+
+def pairs(text: str) -> list[str]:
+    """Pairs of neighbouring characters in runs of scripts without spaces, in order; a run of one character is itself."""
+    if text.isascii():
+        return []
+    runs = (run for found in _SPACELESS_RUN.findall(text) for run in _WORD.findall(found))
+    return [pair for run in runs for pair in _pairs(run)]
+
+
+def _pairs(run: str) -> list[str]:
+    return [run] if len(run) == 1 else [run[at : at + 2] for at in range(len(run) - 1)]
