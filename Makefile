@@ -39,7 +39,7 @@ lock: .venv/dev.stamp
 clean:
 	rm -rf .venv build
 
-.venv/runtime.stamp: requirements/runtime.txt requirements/install pyproject.toml
+.venv/runtime.stamp: requirements/runtime.txt requirements/install
 	@requirements/install runtime
 	@touch $@
 
