@@ -1,6 +1,7 @@
 """Where a tritonserver with the Python backend lies on this machine, and what it needs in order to start.
 
-The wheel nvidia-pytriton carries the server, its libraries, the Python backend and one stub per Python version.
+The wheel nvidia-pytriton carries the server, its libraries, the Python backend and one stub per Python version. Where
+it is not installed, the server of NVIDIA's container images will do; it has a single stub, for the Python beside it.
 The stub embeds libpython as an isolated interpreter: PYTHONPATH is ignored, and the first `python3` on PATH decides
 which site-packages it sees.
 """
@@ -20,14 +21,17 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 STUB = "triton_python_backend_stub"
 # The wheel brings libpython for this version; for the others it has to be on the machine.
 BUNDLED_LIBPYTHON = "3.13"
+# Where NVIDIA's container images have theirs.
+IMAGE_ROOT = Path("/opt/tritonserver")
 
 
 @dataclass(frozen=True)
 class TritonInstallation:
-    """Paths inside the wheel."""
+    """Paths inside the wheel or the image."""
 
     root: Path
     libraries: Path
+    stub: Path
 
     @property
     def executable(self) -> Path:
@@ -47,12 +51,11 @@ class TritonInstallation:
 
         Links, because the backend looks for its stub in its own folder and the wheel's may be read-only.
         """
-        stub = self.root / "python_backend_stubs" / VERSION / STUB
-        if not stub.is_file():
+        if not self.stub.is_file():
             raise Unavailable(f"Triton's Python backend has no stub for Python {VERSION}", reason="NO_TRITON")
         backend = folder / "python"
         backend.mkdir(parents=True, exist_ok=True)
-        for source in (*(self.root / "backends" / "python").glob("*.*"), stub):
+        for source in (*(self.root / "backends" / "python").glob("*.*"), self.stub):
             link = backend / source.name
             with suppress(FileNotFoundError):
                 link.unlink()
@@ -64,14 +67,23 @@ def find() -> TritonInstallation:
     """The installation in this environment; Unavailable, in one line, when a part of it is missing."""
     package = importlib.util.find_spec("pytriton")
     if package is None or package.origin is None:
-        raise Unavailable("no tritonserver: the wheel nvidia-pytriton is not installed", reason="NO_TRITON")
+        return _of_image()
     if not _has_libpython():
         raise Unavailable(
             f"Triton's Python backend needs libpython{VERSION}.so.1.0: install the package libpython{VERSION}",
             reason="NO_LIBPYTHON",
         )
     home = Path(package.origin).parent
-    return TritonInstallation(root=home / "tritonserver", libraries=home.parent / "nvidia_pytriton.libs")
+    root = home / "tritonserver"
+    return TritonInstallation(
+        root, libraries=home.parent / "nvidia_pytriton.libs", stub=root / "python_backend_stubs" / VERSION / STUB
+    )
+
+
+def _of_image() -> TritonInstallation:
+    if not (IMAGE_ROOT / "bin" / "tritonserver").exists():
+        raise Unavailable("no tritonserver: the wheel nvidia-pytriton is not installed", reason="NO_TRITON")
+    return TritonInstallation(IMAGE_ROOT, libraries=IMAGE_ROOT / "lib", stub=IMAGE_ROOT / "backends" / "python" / STUB)
 
 
 def _has_libpython() -> bool:
