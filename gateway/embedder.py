@@ -9,7 +9,8 @@ from time import perf_counter
 from gateway import metrics
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
-from gateway.embedding_cache import EmbeddingCache, Row, key_of
+from gateway.embedding_cache import EmbeddingCache, Row
+from gateway.embedding_key import keys_of
 from gateway.flights import Flights
 from serving.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from siftline.embed.v1 import embed_pb2
@@ -75,9 +76,8 @@ class Embedder:
     async def _through_cache(
         self, cache: EmbeddingCache, request: EmbedRequest, model: GetModelResponse, deadline: Deadline
     ) -> Embedded:
-        parts = key_parts(request, model, self._salt)
-        keys = [key_of(model.fingerprint, parts, text.encode()) for text in request.texts]
-        texts = dict(zip(keys, request.texts, strict=True))
+        keys = keys_of(request, model, self._salt)
+        places = {key: place for place, key in reversed(list(enumerate(keys)))}  # the first of each key
         result = Embedded([], model.fingerprint, request.dimensions or model.dimensions)
 
         async def compute(missing: list[bytes]) -> Mapping[bytes, Row]:
@@ -87,7 +87,7 @@ class Embedder:
             result.cached += len(rows)
             absent = [key for key in missing if key not in rows]
             if absent:
-                fresh = await self._compute(request, [texts[key] for key in absent], model.fingerprint, deadline)
+                fresh = await self._compute(request, [places[key] for key in absent], model.fingerprint, deadline)
                 result.timings = fresh.timings
                 computed = dict(zip(absent, fresh.rows, strict=True))
                 cache.put(computed)
@@ -96,45 +96,21 @@ class Embedder:
             return rows
 
         rows, coalesced = await self._flights[request.priority].fetch(keys, compute)
-        _count(len(keys), len(texts), result.cached, coalesced)
+        _count(len(keys), len(places), result.cached, coalesced)
         result.rows = [rows[key] for key in keys]
         return result
 
     async def _compute(
-        self, request: EmbedRequest, texts: Sequence[str], fingerprint: str, deadline: Deadline
+        self, request: EmbedRequest, places: Sequence[int], fingerprint: str, deadline: Deadline
     ) -> Embedded:
-        call = EmbedRequest()
-        call.CopyFrom(request)
-        del call.texts[:]
-        call.texts.extend(texts)
+        """Rows of the texts at these places of the request, from the service."""
         try:
-            fresh = _unpack(await self._client.embed(call, deadline))
+            fresh = _unpack(await self._client.embed(_only(request, places), deadline))
         except InvalidArgument as error:
-            raise _as_sent(error, texts, request.texts) from error
+            raise _as_sent(error, places) from error
         if fresh.fingerprint != fingerprint:
             raise ModelChanged
         return fresh
-
-
-def key_parts(request: EmbedRequest, model: GetModelResponse, salt: bytes) -> tuple[bytes, ...]:
-    """All that decides a text's vector beside text and model. Raises InvalidArgument for an unknown prompt."""
-    numbers = (request.side, request.dtype, request.dimensions or model.dimensions, request.truncation)
-    return (resolve_prompt(request, model).encode(), repr(numbers).encode(), salt)
-
-
-def resolve_prompt(request: EmbedRequest, model: GetModelResponse) -> str:
-    """The text that goes in front of every text."""
-    chosen = request.WhichOneof("prompt")
-    if chosen == "prompt_text":
-        return request.prompt_text
-    if chosen == "prompt_name":
-        if request.prompt_name not in model.prompts:
-            known = ", ".join(sorted(model.prompts)) or "none"
-            raise InvalidArgument("prompt_name", f"{request.prompt_name!r:.80} is not a prompt of the model ({known})")
-        return model.prompts[request.prompt_name]
-    query = request.side == embed_pb2.SIDE_QUERY
-    default = model.default_query_prompt if query else model.default_document_prompt
-    return model.prompts.get(default, "")
 
 
 def row_bytes(dtype: int, dimensions: int) -> int:
@@ -156,13 +132,24 @@ def _unpack(response: EmbedResponse) -> Embedded:
     return Embedded(rows, response.fingerprint, response.dimensions, 0, response.timings)
 
 
-def _as_sent(error: InvalidArgument, texts: Sequence[str], sent: Sequence[str]) -> InvalidArgument:
-    """The error with the text's place in the caller's list instead of its place among those that the cache lacked."""
-    match = re.fullmatch(r"texts\[(\d+)\]", error.field)
-    if match is None or int(match[1]) >= len(texts):
+def _only(request: EmbedRequest, places: Sequence[int]) -> EmbedRequest:
+    """The request with the texts, and their own prompts if they have them, at these places only."""
+    call = EmbedRequest()
+    call.CopyFrom(request)
+    for field_name in ("texts", "prompt_texts"):
+        values = getattr(request, field_name)
+        call.ClearField(field_name)
+        getattr(call, field_name).extend(values[place] for place in places if values)
+    return call
+
+
+def _as_sent(error: InvalidArgument, places: Sequence[int]) -> InvalidArgument:
+    """The error with the place in the caller's list instead of that among the texts that the cache lacked."""
+    match = re.fullmatch(r"(texts|prompt_texts)\[(\d+)\]", error.field)
+    if match is None or int(match[2]) >= len(places):
         return error
-    place = list(sent).index(texts[int(match[1])])
-    return InvalidArgument(f"texts[{place}]", str(error).removeprefix(f"{error.field}: "), reason=error.reason)
+    message = str(error).removeprefix(f"{error.field}: ")
+    return InvalidArgument(f"{match[1]}[{places[int(match[2])]}]", message, reason=error.reason)
 
 
 def _count(texts: int, distinct: int, hits: int, coalesced: int) -> None:

@@ -1,4 +1,4 @@
-"""Embedding cache in Redis: key, value format, and a store that may fail without anyone noticing.
+"""Embedding cache in Redis: value format, and a store that may fail without anyone noticing.
 
 A value is the row as the embed service sent it, so a hit equals a miss bit for bit whatever the dtype.
 Every failure is counted and answered as "not found"; a circuit breaker keeps a dead cache from costing time.
@@ -9,7 +9,7 @@ import hashlib
 import logging
 import struct
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,6 @@ from gateway.breaker import Breaker
 
 log = logging.getLogger(__name__)
 
-PREFIX = b"siftline:e1:"
 _HEAD = struct.Struct("<BBII8s")  # version, flags, tokens, length of the row, checksum
 _VERSION = 1
 _TRUNCATED = 1
@@ -39,18 +38,6 @@ class Row:
     vector: bytes
     tokens: int
     truncated: bool
-
-
-def key_of(fingerprint: str, parts: Iterable[bytes], text: bytes) -> bytes:
-    """Key of a text under all that decides its vector. Length-prefixed: no two lists of parts meet.
-
-    It begins with the model's fingerprint, so that the entries of one model can be found and purged.
-    """
-    digest = hashlib.blake2b(digest_size=20)
-    for part in (fingerprint.encode(), *parts, text):
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return PREFIX + fingerprint[:16].encode() + b":" + digest.digest()
 
 
 def encode(key: bytes, row: Row) -> bytes:

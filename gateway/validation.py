@@ -39,10 +39,22 @@ def embed_request(request: embed_pb2.EmbedRequest, model: embed_pb2.GetModelResp
     for place, text in enumerate(request.texts):
         check_text(f"texts[{place}]", text, limits.max_text_bytes)
     check_text("prompt_text", request.prompt_text, limits.max_prompt_bytes, empty=True)
+    _prompt_texts(request, limits.max_prompt_bytes)
     if request.dimensions > model.dimensions:
         raise InvalidArgument("dimensions", f"{request.dimensions}; {model.name} has {model.dimensions}")
     for field, enum, default in _EMBED_CHOICES:
         setattr(request, field, _choice(field, enum, getattr(request, field)) or default)
+
+
+def _prompt_texts(request: embed_pb2.EmbedRequest, max_bytes: int) -> None:
+    if not request.prompt_texts:
+        return
+    if request.WhichOneof("prompt"):
+        raise InvalidArgument("prompt_texts", f"not together with {request.WhichOneof('prompt')}")
+    if len(request.prompt_texts) != len(request.texts):
+        raise InvalidArgument("prompt_texts", f"{len(request.prompt_texts)} items for {len(request.texts)} texts")
+    for place, prompt in enumerate(request.prompt_texts):
+        check_text(f"prompt_texts[{place}]", prompt, max_bytes, empty=True)
 
 
 _EMBED_CHOICES = (

@@ -25,8 +25,6 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
         if request.model not in ("", model.name):
             raise NotFound(f"model {request.model!r:.200} is not served here, {model.name!r} is")
         validation.embed_request(request, model)
-        if request.prompt_texts:  # the cache's keys know one prompt for all texts
-            return await self._client.embed(request, deadline)
         embedded = await self._embedder.embed(request, deadline)
         response = _response(embedded, request.dtype)
         response.timings.total_us = int((time.perf_counter() - started) * 1e6)

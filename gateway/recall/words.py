@@ -19,7 +19,7 @@ def words(text: str) -> list[str]:
 
 
 def pairs(text: str) -> list[str]:
-    """Pairs of neighbouring characters in runs of scripts without spaces, in order; a run of one character is itself."""
+    """Pairs of neighbours in runs of scripts without spaces, in order; a run of one character is itself."""
     if text.isascii():
         return []
     runs = (run for found in _SPACELESS_RUN.findall(text) for run in _WORD.findall(found))

@@ -74,8 +74,12 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
         self.calls.append(list(request.texts))
         await self.faults.strike()
         dimensions = request.dimensions or DIMENSIONS
-        prompt = request.prompt_text + request.prompt_name + self.seed
-        vectors = np.stack([vector_of(f"{prompt} {text}" if prompt else text, dimensions) for text in request.texts])
+        shared = [request.prompt_text + request.prompt_name] * len(request.texts)
+        given = [
+            " ".join(filter(None, (self.seed, prompt, text)))
+            for prompt, text in zip(request.prompt_texts or shared, request.texts, strict=True)
+        ]
+        vectors = np.stack([vector_of(text, dimensions) for text in given])
         counts = [len(words(text)) + 2 for text in request.texts]
         return embed_pb2.EmbedResponse(
             vectors=packed(vectors, request.dtype),

@@ -3,16 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.embedder import key_parts, row_bytes
-from gateway.embedding_cache import Row, decode, encode, key_of
+from gateway.embedder import row_bytes
+from gateway.embedding_cache import Row, decode, encode
+from gateway.embedding_key import digest_key, keys_of
 from siftline.embed.v1 import embed_pb2
 
 MODEL = embed_pb2.GetModelResponse(fingerprint="f1", dimensions=8, prompts={"q": "ask: "}, default_query_prompt="q")
 
 
 def key(text: str = "x", model: embed_pb2.GetModelResponse = MODEL, salt: bytes = b"", **more: object) -> bytes:
-    request = embed_pb2.EmbedRequest(**({"side": 2, "dtype": 1, "truncation": 2} | more))  # type: ignore[arg-type]
-    return key_of(model.fingerprint, key_parts(request, model, salt), text.encode())
+    facts = {"side": 2, "dtype": 1, "truncation": 2} | more
+    request = embed_pb2.EmbedRequest(texts=[text], **facts)  # type: ignore[arg-type]
+    return keys_of(request, model, salt)[0]
 
 
 def test_everything_that_changes_a_vector_changes_the_key() -> None:
@@ -29,6 +31,8 @@ def test_everything_that_changes_a_vector_changes_the_key() -> None:
         key(truncation=3),
         key(prompt_text="p"),
         key(prompt_name="q"),
+        key(prompt_texts=["p2"]),
+        key("px"),
         key(salt=b"s"),
     ]
     assert len(set(keys)) == len(keys)
@@ -38,12 +42,24 @@ def test_what_does_not_change_a_vector_does_not_change_the_key() -> None:
     assert key(priority=2) == key(priority=1) == key()
     assert key(dimensions=8) == key()  # all of them, said outright
     assert key(side=1) == key(side=1, prompt_name="q")  # the default, said outright
-    assert key(prompt_text="ask: ") == key(prompt_name="q")
+    assert key(prompt_text="ask: ") == key(prompt_name="q") == key(prompt_texts=["ask: "])
+
+
+def test_a_field_that_is_not_known_yet_changes_the_key() -> None:
+    request = embed_pb2.EmbedRequest(texts=["x"])
+    newer = embed_pb2.EmbedRequest.FromString(request.SerializeToString() + b"\xa0\x06\x01")  # field 100 = 1
+    assert keys_of(request, MODEL, b"") != keys_of(newer, MODEL, b"")
+
+
+def test_each_text_has_its_own_prompt() -> None:
+    request = embed_pb2.EmbedRequest(texts=["x", "x", "x"], prompt_texts=["a", "b", "a"])
+    one, two, three = keys_of(request, MODEL, b"")
+    assert one == three != two
 
 
 @given(st.lists(st.binary(max_size=8), max_size=4), st.lists(st.binary(max_size=8), max_size=4))
 def test_two_lists_of_parts_never_meet(one: list[bytes], two: list[bytes]) -> None:
-    assert (key_of("f", one, b"t") == key_of("f", two, b"t")) == (one == two)
+    assert (digest_key("f", one) == digest_key("f", two)) == (one == two)
 
 
 @given(st.binary(max_size=64), st.integers(0, 2**32 - 1), st.booleans())

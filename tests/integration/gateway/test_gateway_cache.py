@@ -70,6 +70,17 @@ async def test_only_what_is_missing_is_computed_and_order_is_kept(gateway: Any) 
     assert reply.cached == 2
 
 
+async def test_a_prompt_per_text(gateway: Any) -> None:
+    await embed(gateway, "a", prompt_texts=["p"])
+    reply = await embed(gateway, "a", "a", "b", "a", prompt_texts=["q", "p", "p", "q"])
+    assert gateway.embed.calls[-1] == ["a", "b"]
+    assert reply.cached == 1
+    rows = [reply.vectors[at : at + 128] for at in range(0, 512, 128)]
+    assert rows[0] == rows[3] != rows[1]
+    alone = await embed(gateway, "b", prompt_text="p")
+    assert alone.vectors == rows[2]
+
+
 async def test_many_at_once_compute_once(gateway: Any) -> None:
     gateway.embed.faults.delay = 0.2
     replies = await asyncio.gather(*(embed(gateway, "same", "other") for _ in range(50)))
