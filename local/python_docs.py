@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from serving.errors import Unavailable
 from siftline.passages import cut
 
 # Their import opens a browser, prints, draws, or brings tests and programs rather than a library.
@@ -57,12 +58,20 @@ class Documentation:
 
 
 def write(file: Path) -> None:
-    """Writes the corpus of this interpreter to `file`, in a process of its own. Same interpreter, same bytes."""
+    """Writes the corpus of this interpreter to `file`, in a process of its own. Same interpreter, same bytes.
+
+    Raises: Unavailable, in one line, when that process fails.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     root = Path(__file__).resolve().parent.parent
     environment = os.environ | {"PYTHONHASHSEED": "0", "BROWSER": "true"}
     command = (sys.executable, "-m", __name__, str(file.resolve()))
-    subprocess.run(command, check=True, cwd=root, env=environment, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode != 0:
+        last_words = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+        raise Unavailable(f"the documentation of Python could not be collected: {last_words}")
 
 
 def documentation() -> Iterator[Documentation]:

@@ -21,11 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except ModuleNotFoundError as error:
         return _fail(_missing(error))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return 130
     except BrokenPipeError:
         sys.stderr.close()  # or Python complains about the pipe once more on its way out
         return 1
+    except OSError as error:
+        return _fail(f"{error.filename or 'error'}: {error.strerror or error}")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

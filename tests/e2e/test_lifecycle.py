@@ -83,6 +83,16 @@ def _is_back(running: RunningStack, words: str, killed: int) -> bool:
     return bool(again) and running.siftline("status").returncode == 0
 
 
+def test_ctrl_c_during_the_start_leaves_nothing(default_models: Path, tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "siftline.cli", "serve", f"--state={tmp_path}", "--port-base=0")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as starting:
+        eventually(lambda: any("tritonserver" in each for each in descendants(starting.pid).values()), 60)
+        processes = descendants(starting.pid)
+        os.killpg(starting.pid, signal.SIGINT)
+        assert starting.wait(60) == 130
+    assert alive(processes) == {}
+
+
 def test_port_in_use_is_named_in_one_line(default_models: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

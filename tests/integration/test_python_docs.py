@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local import python_docs
+from serving.errors import Unavailable
 
 Corpus = dict[str, dict[str, Any]]
 
@@ -51,6 +52,12 @@ def test_titles_carry_signatures_without_addresses(corpus: Corpus) -> None:
 
 def test_no_text_is_empty_or_longer_than_a_passage(corpus: Corpus) -> None:
     assert all(0 < len(document["text"]) <= 600 for document in corpus.values())
+
+
+def test_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "python.draft").mkdir()
+    with pytest.raises(Unavailable, match="could not be collected: IsADirectoryError.*python.draft"):
+        python_docs.write(tmp_path / "python.jsonl")
 
 
 def test_same_interpreter_same_bytes(file: Path, tmp_path: Path) -> None:
