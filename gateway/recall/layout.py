@@ -39,7 +39,8 @@ def create_arguments(collection: Collection) -> list[Any]:
     ]
     for name, kind in collection.fields.items():
         schema += [tag_attribute(name), "TAG"] if kind is FieldType.TAG else [number_attribute(name), "NUMERIC"]
-    return [index_name(collection.uid), "ON", "HASH", "PREFIX", 1, document_key(collection.uid, ""), "SCHEMA", *schema]
+    where = [index_name(collection.uid), "ON", "HASH", "PREFIX", 1, document_key(collection.uid, "")]
+    return [*where, "STOPWORDS", len(words.STOP_WORDS), *words.STOP_WORDS, "SCHEMA", *schema]
 
 
 def journal_key(uid: str) -> str:
