@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,7 +70,9 @@ class Embedder:
     def _write_cache(self, known: dict[str, Vectors]) -> None:
         if self._cache is not None:
             self._cache.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(self._cache, digests=np.array(list(known)), vectors=np.stack(list(known.values())))
+            partial = self._cache.with_suffix(f".{os.getpid()}.npz")
+            np.savez(partial, digests=np.array(list(known)), vectors=np.stack(list(known.values())))
+            partial.rename(self._cache)  # whole or not at all, for whoever reads at the same time
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
         pieces = [_cut(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
