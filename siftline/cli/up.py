@@ -5,7 +5,7 @@ import argparse
 from siftline.cli import stack
 from siftline.client import AsyncClient
 
-QUESTION = "How do I turn a string such as 2024-05-01 into a date?"
+QUESTION = "How do I count how often each element occurs in a list?"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ async def _up(options: argparse.Namespace) -> None:
     async with running(stack.settings(options)) as endpoints:
         async with AsyncClient(endpoints.gateway) as client:
             await setting_up.index_python_documentation(client, options.state)
-            answer.show(options.question, await client.search(setting_up.PYTHON_COLLECTION, options.question))
+            answer.show(options.question, await client.search(setting_up.PYTHON_COLLECTION, options.question, top_k=5))
         if not options.once:
             stack.show(endpoints, options.state)
             await stack.wait_for_signal()
