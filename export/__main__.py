@@ -1,6 +1,7 @@
 """Command line of the exporter.
 
     python -m export SOURCE [--as FAMILY] [--name NAME] [--out build/models]
+    python -m export SOURCE --int8 --gate BEIR_DIR BEIR_DIR
     python -m export --defaults [--out build/models]
 
 SOURCE is a folder, the name of a catalogue entry (see models/), or an identifier on the Hugging Face hub.
@@ -42,6 +43,15 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--defaults", action="store_true", help="the catalogue's default models, where missing or stale")
     parser.add_argument("--as", dest="family", metavar="FAMILY", help=", ".join(catalogue.families()))
     parser.add_argument("--name", help="name of the exported model (default: the entry's or the folder's)")
+    parser.add_argument("--int8", action="store_true", help="also write NAME-int8, if it passes the gate")
+    parser.add_argument(
+        "--gate",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="BEIR_DIR",
+        help="judged sets that decide on int8: two or more",
+    )
     parser.add_argument("--out", type=Path, default=OUT, help=f"where exported models lie (default {OUT})")
     return parser
 
@@ -50,7 +60,11 @@ def _export_source(options: argparse.Namespace) -> None:
     from export.exporter import export
 
     entry = catalogue.entries().get(options.source)
-    export(_find(options.source, entry), options.out, entry, options.family, options.name, _say)
+    model = export(_find(options.source, entry), options.out, entry, options.family, options.name, _say)
+    if options.int8:
+        from export.int8 import export_int8
+
+        export_int8(options.out / model.name, options.gate, _say)
     _say(f"written to {options.out}")
 
 

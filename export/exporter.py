@@ -10,7 +10,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from torch import nn
 
-from export import backbone, heads, onnx_file, tokenizer_file, triton_repository, verification
+from export import backbone, heads, onnx_file, relative_positions, tokenizer_file, triton_repository, verification
 from export.catalogue import CatalogueEntry
 from export.description import Description, describe, hidden_size
 from export.errors import ExportError
@@ -36,14 +36,14 @@ def export(
     Raises ExportError, leaving `out` as it was, for whatever is wrong with the source.
     """
     source = Source(source, source.name) if isinstance(source, Path) else source
-    chosen = _name(name or (entry.name if entry else source.folder.resolve().name.lower()))
+    chosen = checked_name(name or (entry.name if entry else source.folder.resolve().name.lower()))
     description = describe(source, chosen, entry, family)
-    with _replacing(out / chosen) as folder:
+    with replacing(out / chosen) as folder:
         return _build(description, folder, built_from(source, entry, family), report)
 
 
 @contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its place when the block succeeds, and is gone when it fails."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
@@ -62,6 +62,7 @@ def _build(description: Description, folder: Path, digest: str, report: Report) 
     vocab_size = backbone.vocab_size(model)
     tokenizer_file.check_vocabulary(description.transformer, tokenizer, vocab_size)
     record = _record(description, tokenizer, digest)
+    relative_positions.tabulate(model)
     graph = _graph(description, model)
     repository = folder / "repository"
     path = onnx_file.write(graph, triton_repository.version_folder(repository, description.name))
@@ -69,7 +70,7 @@ def _build(description: Description, folder: Path, digest: str, report: Report) 
     limits = {"vocab_size": str(vocab_size), "max_tokens": str(record.max_tokens)}
     triton_repository.finish(repository, record.name, record.inputs, graph.output, limits)
     (folder / TOKENIZER_FILE).write_text(tokenizer.to_str(), "utf-8")
-    return _sealed(record, folder)
+    return sealed(record, folder)
 
 
 def _graph(description: Description, model: nn.Module) -> EmbedderGraph | RerankerGraph:
@@ -113,7 +114,7 @@ def _pair(description: Description, tokenizer: Tokenizer) -> PairLayout:
     return tokenizer_file.pair_layout(tokenizer, segments, query_tokens, family.truncation)
 
 
-def _sealed(record: ServedModel, folder: Path) -> ServedModel:
+def sealed(record: ServedModel, folder: Path) -> ServedModel:
     """The record with its digest, written; it is the last file, so a folder that has it is whole."""
     digest = hashlib.sha256()
     for path in [*sorted(folder.glob("repository/*/*/model.onnx*")), folder / TOKENIZER_FILE]:
@@ -124,7 +125,7 @@ def _sealed(record: ServedModel, folder: Path) -> ServedModel:
     return sealed
 
 
-def _name(name: str) -> str:
+def checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ExportError(f"name {name!r}: must match {_NAME.pattern}; give --name")
     return name

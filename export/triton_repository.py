@@ -24,6 +24,14 @@ def finish(repository: Path, name: str, inputs: tuple[str, ...], output: str, pa
     (repository / name / "config.pbtxt").write_text(text_format.MessageToString(config), "utf-8")
 
 
+def rename(model: Path, name: str) -> None:
+    """Gives the model in folder `model` (already called so) its name in config.pbtxt too."""
+    file = model / "config.pbtxt"
+    config = text_format.Parse(file.read_text("utf-8"), triton.ModelConfig())
+    config.name = name
+    file.write_text(text_format.MessageToString(config), "utf-8")
+
+
 def render(name: str, inputs: tuple[str, ...], output: str, parameters: dict[str, str]) -> triton.ModelConfig:
     """max_batch_size 0: the services batch, Triton takes each request as it is."""
     config = triton.ModelConfig(name=name, backend="python", max_batch_size=0)

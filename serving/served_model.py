@@ -58,6 +58,7 @@ class ServedModel(_Record):
     pad_token_id: int
     position_offset: int = Field(default=0, description="position id of a row's first token (XLM-R: pad + 1)")
     inputs: tuple[str, ...] = Field(description="int32 [B, L] graph inputs, a subset of INPUT_NAMES, in graph order")
+    quantization: Literal["", "int8"] = Field("", description="of the graph itself, whatever the engine computes in")
     # embed
     dimensions: int = 0
     pooling: str = ""

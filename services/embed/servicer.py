@@ -78,7 +78,7 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
             pooling=model.pooling,
             normalized=model.normalized,
             engine=self._runtime.info.engine,
-            precision=self._runtime.info.precision,
+            precision=self._runtime.precision,
             prompts=model.prompts,
             default_query_prompt=model.default_query_prompt,
             default_document_prompt=model.default_document_prompt,

@@ -73,7 +73,7 @@ class RerankServicer(rerank_pb2_grpc.RerankServiceServicer):
             max_query_tokens=model.pair.max_query_tokens if model.pair else 0,
             score_kind=SCORE_KIND,
             engine=self._runtime.info.engine,
-            precision=self._runtime.info.precision,
+            precision=self._runtime.precision,
             limits=rerank_pb2.Limits(
                 max_passages=self._settings.max_passages,
                 max_text_bytes=self._settings.max_text_bytes,
