@@ -25,6 +25,7 @@ async def main() -> None:
             max_message_bytes=settings.max_message_bytes,
             drain_seconds=settings.drain_seconds,
             reuse_port=settings.worker,
+            interceptors=app.interceptors,
             started=app.start,
         )
     finally:

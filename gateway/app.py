@@ -7,6 +7,8 @@ import grpc
 from gateway.api.embed import EmbedServicer
 from gateway.api.rerank import RerankServicer
 from gateway.api.search import SearchServicer
+from gateway.auth.interceptor import Authorization
+from gateway.auth.keys import Keys
 from gateway.clients import EmbedClient, RerankClient
 from gateway.embedder import Embedder
 from gateway.embedding_cache import EmbeddingCache
@@ -38,6 +40,7 @@ class App:
 
     def __init__(self, settings: GatewaySettings, health: Health) -> None:
         self._settings = settings
+        self._keys = Keys(settings.keys_file) if settings.keys_file is not None else None
         self._embed = EmbedClient(settings.embed, settings.max_message_bytes)
         self._rerank = RerankClient(settings.rerank, settings.max_message_bytes) if settings.rerank else None
         try:
@@ -54,6 +57,11 @@ class App:
         self._embedder = Embedder(self._embed, self._cache, settings.cache_salt)
         self._readiness = Readiness(health, self._embed, self._rerank, self._index, self._registry, settings)
         self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def interceptors(self) -> list[grpc.aio.ServerInterceptor]:
+        """What calls go through before they are looked at."""
+        return [Authorization(self._keys)] if self._keys is not None else []
 
     def register(self, server: grpc.aio.Server) -> None:
         """Adds the three services."""

@@ -12,6 +12,7 @@ from gateway.deadline import Deadline
 from gateway.embedding_cache import EmbeddingCache, Row
 from gateway.embedding_key import keys_of
 from gateway.flights import Flights
+from gateway.tenant import TENANT
 from serving.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from siftline.embed.v1 import embed_pb2
 from siftline.embed.v1.embed_pb2 import EmbedRequest, EmbedResponse, GetModelResponse
@@ -38,7 +39,7 @@ class Embedder:
     def __init__(self, client: EmbedClient, cache: EmbeddingCache | None, salt: str = "") -> None:
         self._client = client
         self._cache = cache
-        self._salt = salt.encode()
+        self._salt = salt.encode() + b"\0"
         # a query must not wait in the bulk lane because a document happens to have the same text
         self._flights: dict[int, Flights[Row]] = {priority: Flights() for priority in embed_pb2.Priority.values()}
 
@@ -76,7 +77,7 @@ class Embedder:
     async def _through_cache(
         self, cache: EmbeddingCache, request: EmbedRequest, model: GetModelResponse, deadline: Deadline
     ) -> Embedded:
-        keys = keys_of(request, model, self._salt)
+        keys = keys_of(request, model, self._salt + TENANT.get().encode())
         places = {key: place for place, key in reversed(list(enumerate(keys)))}  # the first of each key
         result = Embedded([], model.fingerprint, request.dimensions or model.dimensions)
 

@@ -28,6 +28,9 @@ class GatewaySettings(BaseSettings):
     max_message_bytes: int = Field(
         64 << 20, gt=0, description="largest gRPC message either way; raise it for larger upsert batches"
     )
+    keys_file: Path | None = Field(
+        None, description="TOML file of API keys (gateway/auth/keys.py); without one, everyone may call everything"
+    )
     default_deadline_s: float = Field(
         30.0, gt=0, description="time for a call whose client set no deadline; lower it to shed lost callers sooner"
     )

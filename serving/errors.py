@@ -4,6 +4,8 @@ SiftlineError
 ├── InvalidArgument      the request is wrong; the message names the field and the limit
 ├── NotFound             a model, collection or document that does not exist here
 ├── AlreadyExists
+├── Unauthenticated      no key, or none that is known here
+├── PermissionDenied     the key is known, but not for this
 ├── FailedPrecondition   right request, wrong state: for example vectors of another model
 ├── Overloaded           full; carries the seconds after which there should be room
 ├── DeadlineExceeded     the caller's deadline passed before the work was done
@@ -49,6 +51,16 @@ class NotFound(SiftlineError):
 class AlreadyExists(SiftlineError):
     code = code_pb2.ALREADY_EXISTS
     reason = "ALREADY_EXISTS"
+
+
+class Unauthenticated(SiftlineError):
+    code = code_pb2.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(SiftlineError):
+    code = code_pb2.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
 
 
 class FailedPrecondition(SiftlineError):

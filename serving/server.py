@@ -57,7 +57,7 @@ async def abort(context: grpc.aio.ServicerContext, error: SiftlineError) -> NoRe
     raise AssertionError("abort always raises")
 
 
-async def serve(
+async def serve(  # noqa: PLR0913 what a server is made of, by name
     listen: str,
     register: Callable[[grpc.aio.Server], None],
     service_names: Sequence[str],
@@ -66,15 +66,17 @@ async def serve(
     max_message_bytes: int = 64 << 20,
     drain_seconds: float = 30.0,
     reuse_port: bool = False,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     started: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then says NOT_SERVING, answers what is in flight, and returns.
 
-    `listen` is HOST:PORT. `started` runs once the port is bound; what makes the server ready calls
-    `health.set_serving(True)` itself. Raises StartupError when the port can't be had.
+    `listen` is HOST:PORT. `interceptors` come innermost: errors that they raise are translated. `started` runs once the
+    port is bound; what makes the server ready calls `health.set_serving(True)` itself. Raises StartupError when the
+    port can't be had.
     """
     server = grpc.aio.server(
-        interceptors=(RequestMetrics(), ErrorTranslation()),
+        interceptors=(RequestMetrics(), ErrorTranslation(), *interceptors),
         options=[
             ("grpc.so_reuseport", int(reuse_port)),
             ("grpc.max_receive_message_length", max_message_bytes),

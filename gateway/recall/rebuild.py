@@ -15,7 +15,7 @@ from typing import Any
 from gateway.recall import Collection, FieldType, Recall
 from gateway.recall.connection import answering
 from gateway.recall.layout import frozen_key, journal_key
-from gateway.recall.registry import REGISTRY, Registry, dump, load
+from gateway.recall.registry import REGISTRY, Registry, dump, field_of, load
 from serving.errors import FailedPrecondition, SiftlineError, Unavailable
 
 _BUILDING = "siftline:building"  # name to record of the collection that is being built
@@ -49,7 +49,7 @@ class Rebuild:
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[None]:
         """Holds the right to rebuild a collection. Raises FailedPrecondition while another holds it."""
-        lock, token = f"siftline:rebuild:{name}", secrets.token_hex(8)
+        lock, token = f"siftline:rebuild:{field_of(name)}", secrets.token_hex(8)
         async with answering(self._timeout_s):
             held = await self._redis.set(lock, token, nx=True, ex=_LOCK_S)
         if not held:
@@ -72,7 +72,7 @@ class Rebuild:
         )
         async with answering(self._timeout_s):
             await self._redis.sadd(journal_key(old.uid), _SENTINEL)
-            left = await self._redis.hget(_BUILDING, old.name)
+            left = await self._redis.hget(_BUILDING, field_of(old.name))
         if left is not None:
             earlier = load(left)
             if replace(earlier, uid=new.uid) == new:
@@ -80,7 +80,7 @@ class Rebuild:
             await self._registry.discard(earlier.uid, 0.0)
         await self._index.create(new, self._timeout_s)
         async with answering(self._timeout_s):
-            await self._redis.hset(_BUILDING, old.name, dump(new))
+            await self._redis.hset(_BUILDING, field_of(old.name), dump(new))
         return new
 
     async def written(self, old: Collection, count: int) -> list[str]:
@@ -113,7 +113,7 @@ class Rebuild:
             taken = replace(new, recall_weight=current.recall_weight, calibration=current.calibration)
             keys = (REGISTRY, journal_key(old.uid), frozen_key(old.uid), _BUILDING)
             async with answering(self._timeout_s):
-                outcome = await self._redis.eval(_TAKE_OVER, len(keys), *keys, old.name, record, dump(taken))
+                outcome = await self._redis.eval(_TAKE_OVER, len(keys), *keys, field_of(old.name), record, dump(taken))
             if outcome == b"done":
                 await self._registry.discard(old.uid, _OLD_SEARCHES_S)
                 return taken

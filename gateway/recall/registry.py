@@ -10,6 +10,7 @@ from typing import Any
 from gateway.calibration import Calibration, Isotonic, Platt
 from gateway.recall import Collection, FieldType, Recall
 from gateway.recall.connection import answering
+from gateway.tenant import TENANT
 from serving.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
 
 REGISTRY = "siftline:collections"
@@ -41,11 +42,11 @@ class Registry:
         """A new, empty collection. Raises AlreadyExists. Its index is there before its name is."""
         collection = Collection(name, secrets.token_hex(8), fingerprint, model, dimensions, fields, recall_weight)
         async with answering(self._timeout_s):
-            taken = await self._redis.hexists(REGISTRY, name)
+            taken = await self._redis.hexists(REGISTRY, field_of(name))
         if not taken:
             await self._index.create(collection, self._timeout_s)
             async with answering(self._timeout_s):
-                taken = not await self._redis.hsetnx(REGISTRY, name, dump(collection))
+                taken = not await self._redis.hsetnx(REGISTRY, field_of(name), dump(collection))
             if taken:
                 await self._index.drop(collection.uid, self._timeout_s)
         if taken:
@@ -63,7 +64,7 @@ class Registry:
         if recall_weight is not None:
             collection = replace(collection, recall_weight=recall_weight)
         async with answering(self._timeout_s):
-            written = await self._redis.eval(_SWAP, 1, REGISTRY, name, record, dump(collection))
+            written = await self._redis.eval(_SWAP, 1, REGISTRY, field_of(name), record, dump(collection))
         if written is None:
             raise Unavailable(f"collection {name!r} was changed at the same time; try again")
         return collection
@@ -71,16 +72,18 @@ class Registry:
     async def record(self, name: str) -> bytes:
         """The collection as Redis holds it. Raises NotFound."""
         async with answering(self._timeout_s):
-            record: bytes | None = await self._redis.hget(REGISTRY, name)
+            record: bytes | None = await self._redis.hget(REGISTRY, field_of(name))
         if record is None:
             raise NotFound(f"collection {name!r} does not exist")
         return record
 
     async def all(self) -> list[Collection]:
-        """By name."""
+        """Those of the caller's tenant, by name."""
         async with answering(self._timeout_s):
             records = await self._redis.hgetall(REGISTRY)
-        return sorted(map(load, records.values()), key=lambda collection: collection.name)
+        collections = {field: load(record) for field, record in records.items()}
+        own = [known for field, known in collections.items() if field.decode() == field_of(known.name)]
+        return sorted(own, key=lambda collection: collection.name)
 
     async def discard(self, uid: str, after_s: float) -> None:
         """Has an index that no name leads to removed, once searches that began before are over."""
@@ -92,7 +95,7 @@ class Registry:
         collection = await self.get(name)
         async with answering(self._timeout_s):
             pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hdel(REGISTRY, name)
+            pipeline.hdel(REGISTRY, field_of(name))
             pipeline.zadd(DROPPED, {collection.uid: time.time()})
             await pipeline.execute()
         await self.sweep()
@@ -105,6 +108,12 @@ class Registry:
             await self._index.drop(uid.decode(), self._timeout_s)
             async with answering(self._timeout_s):
                 await self._redis.zrem(DROPPED, uid)
+
+
+def field_of(name: str) -> str:
+    """Where a collection of the caller's tenant is recorded. No name holds a slash, so tenants' names never meet."""
+    tenant = TENANT.get()
+    return f"{tenant}/{name}" if tenant else name
 
 
 def check_model(collection: Collection, fingerprint: str) -> None:

@@ -152,7 +152,9 @@ class Gateways:
         health = Health(SERVICES)
         app = App(GatewaySettings(**(defaults | settings)), health)  # type: ignore[arg-type]
         options = [("grpc.max_receive_message_length", 64 << 20)]
-        server = grpc.aio.server(interceptors=(RequestMetrics(), ErrorTranslation()), options=options)
+        server = grpc.aio.server(
+            interceptors=(RequestMetrics(), ErrorTranslation(), *app.interceptors), options=options
+        )
         app.register(server)
         health.register(server)
         port = server.add_insecure_port("127.0.0.1:0")

@@ -1,0 +1,34 @@
+"""What a key may be for, and what each method needs."""
+
+from enum import Enum
+
+
+class Scope(Enum):
+    """`search` reads collections, `write` changes documents, `admin` makes, rebuilds and drops collections."""
+
+    EMBED = "embed"
+    RERANK = "rerank"
+    SEARCH = "search"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+_METHODS: dict[str, dict[Scope, tuple[str, ...]]] = {
+    "/siftline.embed.v1.EmbedService/": {Scope.EMBED: ("Embed", "GetModel")},
+    "/siftline.rerank.v1.RerankService/": {Scope.RERANK: ("Rerank", "GetModel")},
+    "/siftline.search.v1.SearchService/": {
+        Scope.SEARCH: ("Search", "Get", "Count", "GetCollection", "ListCollections"),
+        Scope.WRITE: ("Upsert", "UpsertStream", "Delete"),
+        Scope.ADMIN: ("CreateCollection", "DropCollection", "Reindex", "SetCalibration"),
+    },
+}
+
+NEEDED: dict[str, Scope] = {
+    service + method: scope
+    for service, scopes in _METHODS.items()
+    for scope, methods in scopes.items()
+    for method in methods
+}
+
+# Probes and tools have no key, and learn nothing of anyone's data.
+OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
