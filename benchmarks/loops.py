@@ -44,18 +44,23 @@ class Run:
         }
 
 
-async def closed_loop(call: Call, requests: Sequence[Request], in_flight: int, seconds: float) -> Run:
+async def closed_loop(
+    call: Call, requests: Sequence[Request], in_flight: int, seconds: float, *, once: bool = False
+) -> Run:
     """`in_flight` callers, each sending its next request when the last is answered, none after `seconds`.
+
+    Requests are sent over and over, or each of them once.
 
     An error ends the run: a system that refuses has not done the work.
     """
     run = Run()
-    waiting = itertools.cycle(requests)
+    waiting = iter(requests) if once else itertools.cycle(requests)
     started = time.perf_counter()
 
     async def caller() -> None:
         while (sent := time.perf_counter()) - started < seconds:
-            request = next(waiting)
+            if (request := next(waiting, None)) is None:
+                return
             await call(request)
             run.count(request, time.perf_counter() - sent)
 

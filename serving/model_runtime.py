@@ -41,7 +41,8 @@ class ModelRuntime:
         address = self._server.grpc_address if self._server else settings.triton
         output = OUTPUTS[self.model.task]
         self._engine = TritonEngine(address, self.model.name, output, settings.engine_timeout)
-        self._layout = Layout(self.model.inputs, self.model.pad_token_id, self.model.position_offset)
+        self._edges = length_edges(self.model.max_tokens)
+        self._layout = Layout(self.model.inputs, self.model.pad_token_id, self.model.position_offset, self._edges)
         self._watcher: asyncio.Task[None] | None = None
         self.triton_address = address
         self._info: EngineInfo | None = None
@@ -63,8 +64,13 @@ class ModelRuntime:
         return Unavailable(f"{self.model.name} is still being loaded", reason="NOT_READY")
 
     @property
+    def precision(self) -> str:
+        """What the model's products are computed in: the graph's own quantisation, else what the engine chose."""
+        return self.model.quantization or self.info.precision
+
+    @property
     def fingerprint(self) -> str:
-        return self.model.fingerprint(self.info.precision)
+        return self.model.fingerprint(self.precision)
 
     async def start(self) -> None:
         """Starts Triton if it is ours, loads the model, computes something. Then the service is ready."""
@@ -87,6 +93,8 @@ class ModelRuntime:
     async def stop(self) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
+        if self._batcher is not None:
+            await self._batcher.close()
         await self._engine.close()
         if self._server is not None:
             await self._server.stop()
@@ -132,7 +140,7 @@ class ModelRuntime:
     def _limits(self, calibration: Calibration) -> BatchLimits:
         settings = self._settings
         return BatchLimits(
-            edges=length_edges(self.model.max_tokens),
+            edges=self._edges,
             batch_tokens=calibration.batch_tokens,
             in_flight=settings.batches_in_flight,
             instances=settings.engine_instances,

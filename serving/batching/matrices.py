@@ -1,5 +1,6 @@
 """Rows of several requests as padded matrices, without a loop over tokens."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,21 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the graph wants: names of its int32 [B, L] inputs in order, padding id, id of the first position."""
+    """What the graph wants: names of its int32 [B, L] inputs in order, padding id, id of the first position.
+
+    `lengths` are the L that it is given, ascending, for an engine that prepares itself for every shape it meets;
+    empty for any L.
+    """
 
     inputs: tuple[str, ...]
     pad_token_id: int
     position_offset: int = 0
+    lengths: tuple[int, ...] = ()
+
+    def fit(self, longest: int) -> int:
+        """L of a batch whose longest row has so many tokens."""
+        place = bisect_left(self.lengths, longest)
+        return self.lengths[place] if place < len(self.lengths) else longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +45,19 @@ class Matrices:
 
 
 def pad(parts: Sequence[Rows], layout: Layout) -> Matrices:
-    """The rows of all parts, part after part, padded at the end to the longest."""
+    """The rows of all parts, part after part, padded at the end to a length that fits the longest."""
     lengths = np.concatenate([rows.lengths for rows in parts])
-    positions = np.arange(int(lengths.max()), dtype=np.int32)
+    tokens = np.concatenate([rows.ids for rows in parts])
+    positions = np.arange(layout.fit(lengths.max()), dtype=np.int32)
     mask = positions < lengths[:, None]
-    ids = np.full(mask.shape, layout.pad_token_id, np.int32)
-    ids[mask] = np.concatenate([rows.ids for rows in parts])
+    ids = np.empty(mask.shape, np.int32)
+    ids.fill(layout.pad_token_id)
+    ids[mask] = tokens
     arrays = {"input_ids": ids}
     for name in layout.inputs:
         if name != "input_ids":
             arrays[name] = _BUILDERS[name](parts, positions, mask, ids, layout)
-    return Matrices({name: arrays[name] for name in layout.inputs}, int(lengths.sum()))
+    return Matrices({name: arrays[name] for name in layout.inputs}, len(tokens))
 
 
 def _attention_mask(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:

@@ -103,9 +103,23 @@ async def test_a_folder_that_cannot_be_written(measure: Measure, tmp_path: Path)
     assert found.batch_tokens == BUDGETS[0]
 
 
-@pytest.mark.parametrize("longest", [1, 2, 13, 128, 512, 8192])
+@pytest.mark.parametrize("longest", [1, 2, 13, 50, 128, 512, 8192])
 def test_edges_rise_to_the_longest(longest: int) -> None:
     edges = length_edges(longest)
-    assert edges[0] == 1
     assert edges[-1] == longest
-    assert all(low < high <= max(low + 1, low * 1.08) for low, high in zip(edges, edges[1:], strict=False))
+    assert list(edges) == sorted(set(edges))
+    assert all(edge % 4 == 0 for edge in edges[:-1])
+
+
+def test_few_shapes_and_little_padding() -> None:
+    """Lengths are near enough to each other that reaching the next adds a tenth at most, from 40 tokens on."""
+    edges = length_edges(512)
+    assert len(edges) < 60
+    assert all(high <= 1.2 * low for low, high in zip(edges, edges[1:], strict=False) if low >= 40)
+
+
+async def test_every_batch_of_the_sweep_has_another_shape_than_the_one_before(measure: Measure) -> None:
+    """An engine that prepares itself for a shape would look too fast."""
+    engine = TimedEngine(lambda rows, length: rows * length * 1e-5)
+    await measure(engine)
+    assert all(a != b for a, b in zip(engine.shapes, engine.shapes[1:], strict=False))

@@ -99,3 +99,16 @@ def test_take_and_part(made: tuple[list[list[int]], list[int] | None, list[int] 
 def assert_same(one: Rows, other: Rows) -> None:
     for name in ("ids", "lengths", "second_starts", "pooled_starts"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_padded_to_a_length_that_the_engine_is_given() -> None:
+    rows = Rows(np.arange(1, 6, dtype=np.int32), np.array([2, 3], np.int32))
+    batch = pad([rows], Layout(("input_ids", "attention_mask"), PAD, lengths=(2, 4, 8)))
+    assert batch.shape == (2, 4)
+    assert batch.arrays["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 0]]
+    assert batch.tokens == 5
+
+
+def test_longer_than_every_given_length() -> None:
+    rows = Rows(np.arange(1, 6, dtype=np.int32), np.array([5], np.int32))
+    assert pad([rows], Layout(("input_ids",), PAD, lengths=(2, 4))).shape == (1, 5)
