@@ -141,7 +141,7 @@ class FakeServer:
     """One servicer on a loopback port; it can be stopped and started again on the same one."""
 
     def __init__(self, servicer: FakeEmbed | FakeRerank) -> None:
-        self._servicer = servicer
+        self.servicer = servicer
         self._server: grpc.aio.Server | None = None
         self.port = 0
 
@@ -152,10 +152,10 @@ class FakeServer:
     async def start(self) -> None:
         options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.so_reuseport", 0)]
         self._server = grpc.aio.server(interceptors=(ErrorTranslation(),), options=options)
-        if isinstance(self._servicer, FakeEmbed):
-            embed_pb2_grpc.add_EmbedServiceServicer_to_server(self._servicer, self._server)
+        if isinstance(self.servicer, FakeEmbed):
+            embed_pb2_grpc.add_EmbedServiceServicer_to_server(self.servicer, self._server)
         else:
-            rerank_pb2_grpc.add_RerankServiceServicer_to_server(self._servicer, self._server)
+            rerank_pb2_grpc.add_RerankServiceServicer_to_server(self.servicer, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 

@@ -2,79 +2,23 @@
 
 import asyncio
 import os
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
-import redis as redis_sync
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app import SERVICES, App
 from gateway.settings import GatewaySettings
-from local.redis import embedded_command
 from serving.health import Health
 from serving.server import ErrorTranslation, RequestMetrics
 from siftline.embed.v1 import embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2_grpc
 from siftline.search.v1 import search_pb2_grpc
 from tests.fakes.services import FakeEmbed, FakeRerank, FakeServer
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class RedisServer:
-    """The embedded Redis, as a process that a test may kill and start again on its data."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    @property
-    def client(self) -> redis_sync.Redis:
-        return redis_sync.Redis(port=self.port, protocol=2)
-
-    def start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "log").open("ab") as log:
-            command = embedded_command(self.port, self._folder)
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
-        while not self._answers():
-            assert time.monotonic() < deadline, (self._folder / "log").read_text()
-            time.sleep(0.02)
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def _answers(self) -> bool:
-        try:
-            with self.client as client:
-                return bool(client.ping())
-        except redis_sync.RedisError:
-            return False
+from tests.running.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from gateway.app import SERVICES
-from gateway.auth.scopes import NEEDED
+from gateway.auth.keys import Keys
+from gateway.auth.scopes import NEEDED, Scope
+from serving.errors import Unauthenticated
 from siftline.embed.v1 import embed_pb2
 from siftline.rerank.v1 import rerank_pb2
 from siftline.search.v1 import search_pb2 as pb
@@ -157,3 +161,16 @@ async def test_no_key_and_no_text_in_logs(guarded: Any, caplog: Any) -> None:
         await code_of(guarded, "search", "wrong-secret")
     assert "only-search" not in caplog.text
     assert "wrong-secret" not in caplog.text
+
+
+def test_the_key_that_was_made_opens_what_it_was_made_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gateway.auth", "shop", "search", "write", "--tenant", "acme"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True)
+    secret = made.stderr.rsplit(": ", 1)[1].strip()
+    path = tmp_path / "keys.toml"
+    path.write_text(made.stdout)
+    assert secret not in made.stdout
+    key = Keys(path).find(secret)
+    assert (key.name, key.tenant, key.scopes) == ("shop", "acme", {Scope.SEARCH, Scope.WRITE})
+    with pytest.raises(Unauthenticated):
+        Keys(path).find(secret + "x")
