@@ -37,8 +37,9 @@ class Batcher:
         self._former = Former(self._lanes, limits)
         self._speed = Speed(limits)
         self._admission = Admission(limits, self._lanes, self._speed)
-        self._batches: dict[asyncio.Task[None], Sequence[Part]] = {}
-        self._woken = False
+        self._workers: set[asyncio.Task[None]] = set()
+        self._woken = False  # a worker has been started, but has not run yet
+        self._in_flight = 0
         self._down: str | None = None
         self._last_success = clock()
 
@@ -77,7 +78,7 @@ class Batcher:
         for lane in self._lanes.values():
             for ticket in lane.drain():
                 ticket.fail(_engine_down(reason))
-        self._wake()
+        self._show()
 
     def resume(self) -> None:
         self._down = None
@@ -85,10 +86,9 @@ class Batcher:
     async def close(self) -> None:
         """Fails everything that waits or is being computed, and all that comes."""
         self.suspend("the server is shutting down")
-        for task in self._batches:
-            task.cancel()
-        if self._batches:
-            await asyncio.wait(self._batches)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
 
     def _admit(self, rows: Rows, priority: Priority, deadline: float | None) -> Ticket:
         if self._down is not None:
@@ -102,35 +102,37 @@ class Batcher:
         return ticket
 
     def _wake(self) -> None:
-        """Dispatches when all that is ready to run has run: requests that come together may share a batch."""
-        if not self._woken:
-            self._woken = True
-            asyncio.get_running_loop().call_soon(self._dispatch)
+        """One more worker, if there may be one. It runs after all that is ready to run: what comes together, it takes.
 
-    def _dispatch(self) -> None:
+        A worker ends when nothing waits, in the same step in which it sees that: no arrival falls between.
+        """
+        if not self._woken and len(self._workers) < self._limits.in_flight:
+            self._woken = True
+            self._workers.add(asyncio.get_running_loop().create_task(self._work()))
+
+    async def _work(self) -> None:
+        """Computes batches, one after the other, while something waits."""
         self._woken = False
-        while len(self._batches) < self._limits.in_flight:
-            parts = self._former.form(self._limits.instances - len(self._batches), self._clock())
-            if not parts:
-                break
-            task = asyncio.get_running_loop().create_task(self._compute(parts))
-            self._batches[task] = parts
-            task.add_done_callback(self._computed)
-        metrics.IN_FLIGHT.set(len(self._batches))
+        try:
+            while parts := self._former.form(self._limits.instances - self._in_flight, self._clock()):
+                self._in_flight += 1
+                self._wake()
+                self._show()
+                try:
+                    await self._compute(parts)
+                finally:
+                    self._in_flight -= 1
+        finally:
+            self._workers.discard(asyncio.current_task())
+            self._show()
+
+    def _show(self) -> None:
+        metrics.IN_FLIGHT.set(self._in_flight)
         for priority, lane in self._lanes.items():
             metrics.QUEUED_TOKENS[priority].set(lane.tokens)
 
-    def _computed(self, task: "asyncio.Task[None]") -> None:
-        parts = self._batches.pop(task)
-        if task.cancelled():
-            self._fail(parts, Unavailable("the server is shutting down"))
-        self._wake()
-
     async def _compute(self, parts: Sequence[Part]) -> None:
         """Computes a batch and resolves what it completes. Every failure goes to its tickets, and to no other's."""
-        parts = [part for part in parts if self._wanted(part.ticket)]
-        if not parts:
-            return
         try:
             await self._run(parts)
         except OutOfMemory:
@@ -140,6 +142,9 @@ class Batcher:
             self.suspend(str(error))
         except SiftlineError as error:
             self._fail(parts, error, "error")
+        except asyncio.CancelledError:
+            self._fail(parts, Unavailable("the server is shutting down"))
+            raise
         except Exception:
             log.exception("a batch failed")
             self._fail(parts, Internal("the batch could not be computed"), "error")
@@ -160,11 +165,17 @@ class Batcher:
         if sum(len(part.indices) for part in parts) > 1:
             metrics.SPLITS.inc()
             for half in _halves(parts):
-                await self._compute(half)
+                await self._retry([part for part in half if self._wanted(part.ticket)])
             return
         priority = parts[0].ticket.priority
         wait = self._admission.retry_after(priority, self._lanes[priority].tokens)
         self._fail(parts, Overloaded("the engine has no memory for this text", retry_after=wait), "out_of_memory")
+
+    async def _retry(self, parts: Sequence[Part]) -> None:
+        if self._down is not None:
+            self._fail(parts, _engine_down(self._down))
+        elif parts:
+            await self._compute(parts)
 
     def _wanted(self, ticket: Ticket) -> bool:
         """Whether someone still waits for a request; one past its deadline is told so."""
@@ -183,7 +194,7 @@ class Batcher:
             metrics.DROPPED[ticket.priority, reason].inc()
         ticket.dropped = True
         self._lanes[ticket.priority].forget(ticket)
-        self._wake()
+        self._show()
 
     def _fail(self, parts: Iterable[Part], error: SiftlineError, reason: str | None = None) -> None:
         """Fails the requests of a batch, with what they still have waiting."""

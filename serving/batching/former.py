@@ -66,7 +66,7 @@ def _budget(priority: Priority, limits: BatchLimits) -> int:
 
 
 class _Filling:
-    """A batch that is being filled, up to `budget` tokens."""
+    """A batch that is being filled, up to `budget` tokens. Its length is that of the longest bucket in it."""
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -78,9 +78,9 @@ class _Filling:
         most = self._budget // max(self._length, length)
         return most - self._rows if self.parts else max(1, most)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: Part, length: int) -> None:
         self.parts.append(part)
-        self._length = max(self._length, int(part.rows.lengths[-1]))
+        self._length = max(self._length, length)
         self._rows += len(part.indices)
 
 
@@ -88,7 +88,7 @@ def _fill(lane: Lane, seed: int, budget: int, now: float) -> list[Part]:
     filling = _Filling(budget)
     for bucket in _candidates(lane.edges, seed):
         while part := lane.take(bucket, filling.room, now):
-            filling.add(part)
+            filling.add(part, lane.edges[bucket])
     return filling.parts
 
 

@@ -91,12 +91,12 @@ class Lane:
         return None
 
     def take(self, bucket: int, room: Callable[[int], int], now: float) -> Part | None:
-        """Rows of the run that is due first in a bucket, as many as there is `room` for rows of its length."""
+        """Rows of the run that is due first in a bucket, as many as there is `room` for rows as long as its edge."""
         run = self._head(bucket, now)
         if run is None:
             return None
-        due, first, number, end, _, (rows, indices, lengths, ahead), ticket = run
-        last = min(end, first + room(lengths[end - 1]))
+        due, first, _, end, _, (rows, indices, _, ahead), ticket = run
+        last = min(end, first + room(self.edges[bucket]))
         if last <= first:
             return None
         tokens = ahead[last] - ahead[first]

@@ -18,8 +18,8 @@ from serving.calibration import length_edges
 
 T = TypeVar("T")
 
-LAYOUT = Layout(("input_ids", "attention_mask"), pad_token_id=0)
 LONGEST = 512
+LAYOUT = Layout(("input_ids", "attention_mask"), pad_token_id=0, lengths=length_edges(LONGEST))
 BATCH_TOKENS = 1024
 SECONDS_PER_TOKEN = 1e-4
 BATCH_SECONDS = BATCH_TOKENS * SECONDS_PER_TOKEN

@@ -23,7 +23,7 @@ from tests.unit.batching.simulation import (
     st.integers(1, 2048),
     st.sampled_from(Priority),
 )
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 def test_budget_is_passed_only_by_a_single_row(requests: list[list[int]], budget: int, priority: Priority) -> None:
     async def world() -> None:
         engine = FakeEngine()
@@ -37,7 +37,7 @@ def test_budget_is_passed_only_by_a_single_row(requests: list[list[int]], budget
 def test_padding_of_mixed_texts() -> None:
     async def world() -> FakeEngine:
         engine = FakeEngine()
-        await closed_loop(make(engine), [[length] for length in text_lengths(1500, seed=1)], clients=64)
+        await closed_loop(make(engine), [[length] for length in text_lengths(1000, seed=1)], clients=64)
         return engine
 
     engine = simulate(world())
@@ -49,7 +49,7 @@ def test_padding_of_mixed_texts() -> None:
 def test_padding_of_large_requests() -> None:
     async def world() -> FakeEngine:
         engine = FakeEngine()
-        lengths = text_lengths(32 * 40, seed=2)
+        lengths = text_lengths(32 * 25, seed=2)
         await closed_loop(make(engine), [lengths[i : i + 32] for i in range(0, len(lengths), 32)], clients=8)
         return engine
 

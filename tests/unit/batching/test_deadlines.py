@@ -112,25 +112,6 @@ def test_cancelled_in_the_step_in_which_a_batch_leaves() -> None:
     simulate(world())
 
 
-def test_cancelled_between_dispatch_and_compute() -> None:
-    async def world() -> None:
-        cancelled, engine = Counted("cancelled"), FakeEngine()
-        batcher = make(engine)
-        rows = request(10)
-        caller = asyncio.create_task(batcher.submit(rows))
-        while waiting(batcher) == 0:
-            await asyncio.sleep(0)
-        while waiting(batcher):
-            await asyncio.sleep(0)
-        caller.cancel()
-        await asyncio.wait([caller])
-        await asyncio.sleep(1)
-        assert not engine.saw(rows)
-        assert cancelled.times == 1
-
-    simulate(world())
-
-
 def test_cancelled_in_mid_batch() -> None:
     """TensorRT-LLM's batcher sets the result of a future that is done, and stops for everybody."""
 

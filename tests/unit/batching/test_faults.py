@@ -39,10 +39,10 @@ def failing(error: Exception, *lengths: int) -> "FakeEngine":
 @pytest.mark.parametrize("error", [Internal("shape"), ValueError("foreign")])
 def test_an_error_fails_its_batch_alone(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     async def world() -> None:
-        batcher = make(failing(error, 300))
+        batcher = make(failing(error, 304))
         good = request(20, 20)
         failed, fine, mixed = await ends(
-            batcher.submit(request(300)), batcher.submit(good), batcher.submit(request(*[40] * 100, 300))
+            batcher.submit(request(304)), batcher.submit(good), batcher.submit(request(*[40] * 100, 304))
         )
         assert isinstance(failed, Internal)
         assert isinstance(mixed, Internal)
@@ -84,7 +84,7 @@ def test_out_of_memory_splits_until_it_fits() -> None:
         engine = FakeEngine()
 
         def fault(batch: Matrices) -> None:
-            if batch.shape[0] * batch.shape[1] > 150:
+            if batch.shape[0] * batch.shape[1] > 160:
                 raise OutOfMemory
 
         engine.fault = fault
@@ -102,12 +102,12 @@ def test_out_of_memory_splits_until_it_fits() -> None:
 def test_only_the_row_that_does_not_fit_fails() -> None:
     async def world() -> None:
         def fault(batch: Matrices) -> None:
-            if batch.shape[1] > 100:
+            if batch.shape[1] > 104:
                 raise OutOfMemory
 
         batcher = make(FakeEngine(instances=1, fault=fault))
         fits = [request(100), request(99), request(98)]
-        *fine, failed = await ends(*map(batcher.submit, [*fits, request(102)]))
+        *fine, failed = await ends(*map(batcher.submit, [*fits, request(106)]))
         for rows, completed in zip(fits, fine, strict=True):
             assert isinstance(completed, Completed)
             np.testing.assert_array_equal(completed.outputs, expected(rows))

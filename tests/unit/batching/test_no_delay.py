@@ -10,11 +10,11 @@ from tests.unit.batching.simulation import SECONDS_PER_TOKEN, FakeEngine, closed
 def test_idle_service_dispatches_at_once() -> None:
     async def world() -> None:
         engine = FakeEngine()
-        completed = await make(engine).submit(request(50))
+        completed = await make(engine).submit(request(56))
         assert engine.batches[0].sent == 0
-        assert now() == pytest.approx(50 * SECONDS_PER_TOKEN)
+        assert now() == pytest.approx(56 * SECONDS_PER_TOKEN)
         assert completed.queue_seconds == 0
-        assert completed.compute_seconds == pytest.approx(50 * SECONDS_PER_TOKEN)
+        assert completed.compute_seconds == pytest.approx(56 * SECONDS_PER_TOKEN)
 
     simulate(world())
 
@@ -51,7 +51,7 @@ def test_requests_of_one_moment_share_batches() -> None:
 def test_small_queue_is_shared_by_idle_instances() -> None:
     async def world() -> FakeEngine:
         engine = FakeEngine(instances=4)
-        await make(engine, in_flight=5).submit(request(*[30] * 20))
+        await make(engine, in_flight=5).submit(request(*[32] * 20))
         return engine
 
     engine = simulate(world())

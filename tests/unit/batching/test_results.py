@@ -81,7 +81,7 @@ async def caller(batcher: Batcher, call: Call) -> str:
     st.frozensets(st.integers(1, 60), max_size=6),
     st.sampled_from([BATCH_TOKENS, BATCH_TOKENS, 300]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_own_rows_in_order_and_nothing_left(schedule: list[Call], failing: frozenset[int], memory: int) -> None:
     async def world() -> None:
         engine = FakeEngine(fault=Faults(failing, memory))
