@@ -65,6 +65,13 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
         assert (RUNBOOKS / f"{alert}.md").read_text().startswith(f"# {alert}\n")
 
 
+def test_runbooks_ask_for_what_is_declared() -> None:
+    spans = [span for file in RUNBOOKS.glob("*.md") for span in file.read_text().split("`")[1::2]]
+    queries = [span for span in spans if "siftline_" in span or "siftline:" in span]
+    assert len(queries) > 20
+    assert [said for query in queries for said in complaints(query, RECORDED)] == []
+
+
 def test_rules_read_what_is_declared() -> None:
     assert [said for rule in _rules() for said in complaints(rule["expr"], RECORDED)] == []
 
