@@ -40,14 +40,29 @@ USE = """## How to use it
   with one label. Int8 is how the weights are stored, not how they are computed with.
 - **Input.** `[CLS] query [SEP] passage [SEP]`, at most {max_length} tokens, cut on the passage side only.
 - **Text of a document.** `title + " " + text` where there is a title, else the text alone. It was trained so, and the
-  numbers below were measured so: index in the same way.
+  numbers above were measured so: index in the same way.
 - **Long passages.** Overlapping windows (room = {max_length} - query - 3, overlap = min(80, room // 4)), score = the
-  largest. Compared with cutting at {max_length} tokens below.
-- **Fusion.** Order by `logit + {weight:g} * cosine`, cosine being that of all-MiniLM-L6-v2. The weight was chosen once,
-  on {fitted} queries of the training splits whose relevant passages were left out of training, and used for every set.
-- **Vocabulary.** {vocabulary} of the {whole_vocabulary} word pieces of the starting model: the special tokens, all
-  single characters, then the most frequent pieces in the English sets and the Python documentation. Text whose pieces
-  are all kept is cut as by the full tokenizer; a rarer word falls into smaller pieces.
+  largest. The table compares this with cutting at {max_length} tokens.
+{fusion}- **Vocabulary.** {vocabulary} of the {whole_vocabulary} word pieces of the starting model: the special tokens,
+  all single characters, then the most frequent pieces in the English sets and the Python documentation. Text whose
+  pieces are all kept is cut as by the full tokenizer; a rarer word falls into smaller pieces.
+"""
+
+FUSION = """\
+- **Fusion.** Order by `logit + {weight:g} * cosine`, cosine being that of all-MiniLM-L6-v2. The weight was chosen
+  once, on {fitted} queries of the training splits whose relevant passages were left out of training, and used for every
+  set. With another recall model, fit it anew.
+"""
+
+LIMITS = """## Limits
+
+- English only: the vocabulary has single Chinese characters and no more; use a multilingual model for other languages.
+- It has learnt from encyclopaedia questions and medical questions. On other kinds of text expect less, and measure.
+- The held-out SQuAD articles are new to it, their style is not; each query has one judged paragraph, and now and then
+  another one answers too.
+- The corpora measured are small (at most about 20,000 passages), and only the first 50 by recall are reranked: what
+  recall misses stays lost.
+- The reading of text over 256 tokens is by windows, each judged alone.
 """
 
 DATA = """## Training data and licences
@@ -159,8 +174,7 @@ def _use(folder: Path, report: dict[str, Any] | None) -> dict[str, Any]:
     config = _read(folder / "config.json")
     return {
         "max_length": _read(folder / "tokenizer_config.json")["model_max_length"],
-        "weight": report["fusion_weight"] if report else 0.0,
-        "fitted": report["fitted_queries"] if report else 0,
+        "fusion": FUSION.format(weight=report["fusion_weight"], fitted=report["fitted_queries"]) if report else "",
         "vocabulary": f"{config['vocab_size']:,}",
         "whole_vocabulary": "30,522",
     }
