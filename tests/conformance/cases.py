@@ -1,8 +1,7 @@
 """Which model is asked what, and which array of which reference must come out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tests.conformance import kit
 
@@ -15,6 +14,7 @@ class Model:
     """A folder of the kit and how it is exported."""
 
     name: str
+    task: Literal["embed", "rerank"]
     family: str = ""  # "" where the files must show it
     max_tokens: int | None = None  # where the reference was made with fewer than the model takes
 
@@ -58,27 +58,28 @@ class PairCase:
         return [(self.query.format(query) if query else "", passage) for query, passage in kit.inputs()["pairs"]]
 
 
-EMBEDDERS: Sequence[Model] = (
-    Model("bce-embedding"),
-    Model("bge-embed"),
-    Model("llm-embedder", "llm-embedder"),
-    Model("instructor", "instructor"),
-    Model("tart-dual", "tart-dual"),
-    Model("e5-mistral", "e5-mistral", max_tokens=512),
-    Model("gte-base"),
-    Model("gte-modernbert"),
-    Model("sbert-minilm"),
-    Model("sbert-mpnet"),
-)
-RERANKERS: Sequence[Model] = (
-    Model("bce-reranker", "bce-reranker"),
-    Model("bge-reranker", "bge-reranker"),
-    Model("st-cross-encoder"),
-    Model("luyug-bert-reranker"),
-    Model("luyug-electra-reranker"),
-    Model("gte-reranker-modernbert", max_tokens=512),
-    Model("tart-full"),
-)
+MODELS = {
+    model.name: model
+    for model in (
+        Model("bce-embedding", "embed"),
+        Model("bge-embed", "embed"),
+        Model("llm-embedder", "embed", "llm-embedder"),
+        Model("instructor", "embed", "instructor"),
+        Model("tart-dual", "embed", "tart-dual"),
+        Model("e5-mistral", "embed", "e5-mistral", max_tokens=512),
+        Model("gte-base", "embed"),
+        Model("gte-modernbert", "embed"),
+        Model("sbert-minilm", "embed"),
+        Model("sbert-mpnet", "embed"),
+        Model("bce-reranker", "rerank", "bce-reranker"),
+        Model("bge-reranker", "rerank", "bge-reranker"),
+        Model("st-cross-encoder", "rerank"),
+        Model("luyug-bert-reranker", "rerank"),
+        Model("luyug-electra-reranker", "rerank"),
+        Model("gte-reranker-modernbert", "rerank", max_tokens=512),
+        Model("tart-full", "rerank"),
+    )
+}
 QUERY = {"side": "SIDE_QUERY"}
 EMBED_CASES = (
     EmbedCase("bce-embedding", "bce-embedding.bce", "texts", "texts"),

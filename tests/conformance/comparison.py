@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 # The kit's README says what these catch: all mistakes that it tried, except a wrong LayerNorm epsilon.
 VECTORS = {"fp32": 1e-5, "bf16": 1e-2}
 LOGITS = {"fp32": 5e-5, "bf16": 0.3}
-SPEARMAN = 0.999
+# The kit's pairs have logits as close as 0.01: torch's own bf16 of the same models ranks them at 0.983 to 0.9996.
+SPEARMAN = {"fp32": 0.999, "bf16": 0.98}
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,10 @@ def vectors(ours: NDArray[np.float32], reference: NDArray[np.float32], precision
     return Compared(len(ours), float((np.abs(ours - reference) / scale).max()), VECTORS[precision], correlation)
 
 
-def logits(ours: NDArray[np.float32], reference: NDArray[np.float32], precision: str) -> Compared:
+def logits(ours: NDArray[np.float32], reference: NDArray[np.float32], precision: str, terms: int = 1) -> Compared:
+    """`terms`: of how many of the model's own outputs each number is the sum or difference."""
     difference = float(np.abs(ours - reference).max())
-    return Compared(len(ours), difference, LOGITS[precision], spearman(ours, reference))
+    return Compared(len(ours), difference, LOGITS[precision] * terms, spearman(ours, reference))
 
 
 def logit(probability: NDArray[np.float32]) -> NDArray[np.float32]:

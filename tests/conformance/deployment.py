@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from export.catalogue import CatalogueEntry, Location
 from export.exporter import export
+from export.freshness import built_from, is_current
 from export.source import Source
 from serving.tritonserver import TritonPorts, TritonServer
 from tests.conformance import kit
@@ -22,23 +23,34 @@ START_SECONDS = 60.0
 PRECISIONS = ("fp32", "bf16")
 
 
-def export_all(models: list[Model], out: Path) -> None:
-    """Exports each model of the kit to out/NAME and gathers their repositories in out/repository."""
-    repository = out / "repository"
-    repository.mkdir(parents=True)
-    for model in models:
-        folder = kit.ROOT / "models" / model.name
-        task = "rerank" if "rerank" in model.name or model.name in ("tart-full", "st-cross-encoder") else "embed"
-        entry = CatalogueEntry(
-            name=model.name,
-            task=task,
-            summary="of the conformance kit",
-            licence="none",
-            source=Location(folder=str(folder)),
-            max_tokens=model.max_tokens,
-        )
-        export(Source(folder, model.name), out, entry if model.max_tokens else None, model.family or None, model.name)
-        (repository / model.name).symlink_to(out / model.name / "repository" / model.name)
+# Kept between runs; whatever has changed since is exported again, by the exporter's own rule.
+OUT = _REPOSITORY / "build" / "conformance"
+REPOSITORY = OUT / "repository"
+
+
+def export_model(model: Model) -> Path:
+    """The model's exported folder, made when it is missing or stale, its repository linked into REPOSITORY."""
+    source = Source(kit.ROOT / "models" / model.name, model.name)
+    entry = _entry(model) if model.max_tokens else None
+    family = model.family or None
+    if not is_current(OUT / model.name, built_from(source, entry, family)):
+        export(source, OUT, entry, family, model.name)
+    link = REPOSITORY / model.name
+    REPOSITORY.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(OUT / model.name / "repository" / model.name)
+    return OUT / model.name
+
+
+def _entry(model: Model) -> CatalogueEntry:
+    return CatalogueEntry(
+        name=model.name,
+        task=model.task,
+        summary="of the conformance kit",
+        licence="none",
+        source=Location(folder=model.name),
+        max_tokens=model.max_tokens,
+    )
 
 
 def free_ports(count: int) -> list[int]:
@@ -50,9 +62,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @asynccontextmanager
-async def triton(repository: Path, log: Path) -> AsyncIterator[str]:
+async def triton(log: Path) -> AsyncIterator[str]:
     """A tritonserver without models; its gRPC address."""
-    server = TritonServer(repository, TritonPorts(*free_ports(3)), log)
+    server = TritonServer(REPOSITORY, TritonPorts(*free_ports(3)), log)
     await server.start()
     try:
         yield server.grpc_address
@@ -71,7 +83,7 @@ async def service(task: str, folder: Path, triton_address: str, precision: str) 
         "precision": precision,
         "instances": "1",
         "batch-tokens": "16384",
-        "log-dir": str(folder.parent / "run"),
+        "log-dir": str(OUT / "run"),
     }
     arguments = [part for name, value in flags.items() for part in (f"--{name}", value)]
     process = await asyncio.create_subprocess_exec(

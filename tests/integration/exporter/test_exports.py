@@ -1,0 +1,69 @@
+"""What an export leaves behind."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from google.protobuf import text_format
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tritonclient.grpc import model_config_pb2
+
+from export.exporter import export
+from export.freshness import built_from, is_current
+from export.source import Source
+from serving.served_model import load
+
+
+def test_the_folder_is_a_triton_repository(embedder: Path, tmp_path: Path) -> None:
+    record = export(embedder, tmp_path / "out")
+    folder = tmp_path / "out" / embedder.name
+    version = folder / "repository" / embedder.name / "1"
+    config = model_config_pb2.ModelConfig()
+    text_format.Parse((version.parent / "config.pbtxt").read_text(), config)
+    assert load(folder) == record
+    assert (version / "model.py").is_file()
+    assert [tensor.name for tensor in config.input] == list(record.inputs)
+    assert config.parameters["max_tokens"].string_value == str(record.max_tokens) == "64"
+    assert (record.dimensions, record.pooling, record.normalized) == (32, "mean", True)
+
+
+def test_any_shape_runs(embedder: Path, tmp_path: Path) -> None:
+    record = export(embedder, tmp_path / "out")
+    graph = tmp_path / "out" / embedder.name / "repository" / embedder.name / "1" / "model.onnx"
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    for rows, length in ((1, 1), (1, 64), (7, 3)):
+        vectors = session.run(None, {name: np.ones((rows, length), np.int32) for name in record.inputs})[0]
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-5)
+
+
+def test_pair_layout_is_the_tokenizers_own(reranker: Path, tmp_path: Path) -> None:
+    record = export(reranker, tmp_path / "out")
+    pair = record.pair
+    tokenizer = Tokenizer.from_file(str(tmp_path / "out" / reranker.name / "tokenizer.json"))
+    assert pair is not None
+    query, passage = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("ab c", "de"))
+    assert [*pair.prefix, *query, *pair.middle, *passage, *pair.suffix] == tokenizer.encode("ab c", "de").ids
+    assert pair.segment_ids
+    assert pair.truncation == "longest_first"
+
+
+def test_weights_are_in_digest_and_fingerprint(embedder: Path, tmp_path: Path) -> None:
+    """Two models of one name and different weights never meet in a cache or a collection."""
+    first = export(embedder, tmp_path / "out")
+    state = load_file(embedder / "model.safetensors")
+    state["embeddings.word_embeddings.weight"] += 0.01
+    save_file(state, embedder / "model.safetensors", metadata={"format": "pt"})
+    second = export(embedder, tmp_path / "out")
+    assert first.name == second.name
+    assert first.fingerprint("fp32") != second.fingerprint("fp32")
+
+
+def test_an_export_is_current_until_its_source_changes(embedder: Path, tmp_path: Path) -> None:
+    source, folder = Source(embedder, embedder.name), tmp_path / "out" / embedder.name
+    assert not is_current(folder, built_from(source, None, None))
+    export(embedder, tmp_path / "out")
+    assert is_current(folder, built_from(source, None, None))
+    (embedder / "config_sentence_transformers.json").write_text('{"prompts": {"query": "q: "}}')
+    assert not is_current(folder, built_from(source, None, None))
+    assert export(embedder, tmp_path / "out").default_query_prompt == "query"
