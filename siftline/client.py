@@ -9,6 +9,7 @@
 """
 
 import copy
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from types import TracebackType
@@ -71,12 +72,15 @@ class _Connection:
         address: str = DEFAULT_ADDRESS,
         *,
         timeout: float = DEFAULT_TIMEOUT,
+        api_key: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
     ) -> None:
-        """timeout: seconds that a call may take, retries included. Without credentials the channel is in clear."""
+        """timeout: seconds that a call may take, retries included. api_key: where the gateway asks for one, by default
+        SIFTLINE_API_KEY of the environment. Without credentials the channel is in clear."""
+        key = os.environ.get("SIFTLINE_API_KEY") if api_key is None else api_key
         self._timeout = timeout
-        self._metadata = tuple(metadata)
+        self._metadata = (*metadata, *((("authorization", f"Bearer {key}"),) if key else ()))
         self._channel = self._open(address, credentials, channel.options(address))
 
     @staticmethod

@@ -29,11 +29,13 @@ class Server(
         self.errors: list[SiftlineError] = []
         self.asked: list[Any] = []
         self.deadlines: list[float] = []
+        self.keys: list[str] = []
         self.delay = 0.0
 
     async def _hear(self, request: Any, context: grpc.aio.ServicerContext) -> None:
         self.asked.append(request)
         self.deadlines.append(context.time_remaining())
+        self.keys.append(dict(context.invocation_metadata()).get("authorization", ""))
         if self.errors:
             raise self.errors.pop(0)
         await asyncio.sleep(self.delay)
@@ -200,6 +202,18 @@ async def test_what_cannot_be_sent_is_an_invalid_argument(ask: Ask, server: Serv
         await ask("embed", texts)
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
     assert not server.asked
+
+
+async def test_key_is_sent_that_is_given_or_else_that_of_the_environment(
+    address: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in (None, "given"):
+        async with siftline.AsyncClient(address, api_key=key) as client:
+            await client.embed(["a"])
+    monkeypatch.setenv("SIFTLINE_API_KEY", "inherited")
+    async with siftline.AsyncClient(address) as client:
+        await client.embed(["a"])
+    assert server.keys == ["", "Bearer given", "Bearer inherited"]
 
 
 def test_both_clients_have_the_same_calls() -> None:
