@@ -42,9 +42,10 @@ class Former:
         leading = min(heads, key=self._paid.__getitem__)
         for priority in self._lanes.keys() - heads.keys():  # nobody saves up while idle
             self._paid[priority] = max(self._paid[priority], self._paid[leading])
-        lane = self._lanes[leading]
-        budget = min(self._budgets[leading], -(-lane.tokens // max(1, idle)))
-        parts = _fill(lane, heads[leading], budget if idle > 1 else self._budgets[leading], now)
+        lane, budget = self._lanes[leading], self._budgets[leading]
+        if idle > 1:
+            budget = min(budget, -(-lane.tokens // idle))
+        parts = _fill(lane, heads[leading], budget, now)
         self._paid[leading] += PRICES[leading] * sum(part.rows.tokens for part in parts)
         return parts
 
