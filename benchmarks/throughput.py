@@ -41,7 +41,9 @@ async def main() -> None:
     (plan.RESULTS / "throughput.json").write_text(json.dumps({"runs": runs, "ratios": ratios}, indent=1))
 
 
-async def _compare(task: str, workloads: Sequence[Workload], options: argparse.Namespace) -> tuple[list[Any], list[Any]]:
+async def _compare(
+    task: str, workloads: Sequence[Workload], options: argparse.Namespace
+) -> tuple[list[Any], list[Any]]:
     ours = plan.service(task)
     peers = {name: peer for name, peer in plan.peers(task).items() if options.peers is None or name in options.peers}
     runs, ratios = [], []
