@@ -78,7 +78,6 @@ class Infinity(Served):
         self._idle.append(connection)
         return json.loads(reply)
 
-
     async def _connection(self) -> "HttpConnection":
         """An idle one that the server has not closed meanwhile, or a new one."""
         while self._idle:
