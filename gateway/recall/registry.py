@@ -15,6 +15,7 @@ from serving.errors import AlreadyExists, FailedPrecondition, NotFound, Unavaila
 
 REGISTRY = "siftline:collections"
 DROPPED = "siftline:dropped"  # uids whose documents are still to be removed, by the time from which they may be
+_ATTEMPTS = 100  # at a change that others get in the way of
 # Writes a record only over the one that was read, so that neither a drop nor another change is undone.
 _SWAP = (
     "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end"
@@ -59,15 +60,16 @@ class Registry:
 
     async def calibrate(self, name: str, calibration: Calibration | None, recall_weight: float | None) -> Collection:
         """The collection with this calibration, and with this weight unless it is None. Raises NotFound."""
-        record = await self.record(name)
-        collection = replace(load(record), calibration=calibration)
-        if recall_weight is not None:
-            collection = replace(collection, recall_weight=recall_weight)
-        async with answering(self._timeout_s):
-            written = await self._redis.eval(_SWAP, 1, REGISTRY, field_of(name), record, dump(collection))
-        if written is None:
-            raise Unavailable(f"collection {name!r} was changed at the same time; try again")
-        return collection
+        for _ in range(_ATTEMPTS):
+            record = await self.record(name)
+            collection = replace(load(record), calibration=calibration)
+            if recall_weight is not None:
+                collection = replace(collection, recall_weight=recall_weight)
+            async with answering(self._timeout_s):
+                written = await self._redis.eval(_SWAP, 1, REGISTRY, field_of(name), record, dump(collection))
+            if written is not None:
+                return collection
+        raise Unavailable(f"collection {name!r} is being changed by others all the time; try again")
 
     async def record(self, name: str) -> bytes:
         """The collection as Redis holds it. Raises NotFound."""
