@@ -14,7 +14,8 @@ from grpc_reflection.v1alpha import reflection
 from serving.decoding import decoded, lenient
 from serving.errors import Internal, Overloaded, SiftlineError, StartupError, to_status
 from serving.health import Health
-from serving.telemetry import RequestMetrics, declare_methods, rewrap
+from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
+from serving.telemetry import RequestMetrics, declare_methods
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +26,11 @@ CONNECTION_AGE_MS = 120_000
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class ErrorTranslation(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class ErrorTranslation(UnaryReplyInterceptor):
     """Handlers raise SiftlineError; clients see its status. Anything else is INTERNAL, told in the log only."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        details: grpc.HandlerCallDetails,
-    ) -> Any:
-        handler = await continuation(details)
-        if handler is None or handler.response_streaming:
-            return handler
-        inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
+    def wrap(self, method: str, handler: Any) -> Any:
+        inner = behaviour_of(handler)
 
         async def translated(request: Any, context: grpc.aio.ServicerContext) -> Any:
             try:
@@ -46,7 +40,7 @@ class ErrorTranslation(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             except (grpc.aio.AbortError, asyncio.CancelledError):
                 raise
             except Exception:
-                log.exception("unexpected error in %s", details.method)
+                log.exception("unexpected error in %s", method)
                 await abort(context, Internal("internal error"))
 
         return rewrap(handler._replace(request_deserializer=lenient(handler.request_deserializer)), translated)

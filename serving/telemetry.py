@@ -6,7 +6,7 @@ Series are registered at start, so that a dashboard sees zeros and not nothing. 
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.errors import StartupError
+from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -72,27 +73,21 @@ def declare_methods(full_names: Iterable[str]) -> None:
         REQUEST_SECONDS.labels(name)
 
 
-class RequestMetrics(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class RequestMetrics(UnaryReplyInterceptor):
     """Counts and times calls. Outermost interceptor: it sees the final status code."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        details: grpc.HandlerCallDetails,
-    ) -> Any:
-        handler = await continuation(details)
-        if handler is None or handler.response_streaming:
-            return handler
-        method = details.method
-        inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
+    def wrap(self, method: str, handler: Any) -> Any:
+        inner = behaviour_of(handler)
+        seconds, answered = REQUEST_SECONDS.labels(method), REQUESTS.labels(method, grpc.StatusCode.OK.name)
 
         async def timed(request: Any, context: grpc.aio.ServicerContext) -> Any:
             started = time.perf_counter()
             try:
                 return await inner(request, context)
             finally:
-                REQUEST_SECONDS.labels(method).observe(time.perf_counter() - started)
-                REQUESTS.labels(method, _code_name(context)).inc()
+                seconds.observe(time.perf_counter() - started)
+                code = _code_name(context)
+                (answered if code == grpc.StatusCode.OK.name else REQUESTS.labels(method, code)).inc()
 
         return rewrap(handler, timed)
 
@@ -104,9 +99,3 @@ def _code_name(context: grpc.aio.ServicerContext) -> str:
     if isinstance(code, int):
         code = next((known for known in grpc.StatusCode if known.value[0] == code), grpc.StatusCode.UNKNOWN)
     return str((code or grpc.StatusCode.OK).name)
-
-
-def rewrap(handler: Any, behaviour: Callable[..., Awaitable[Any]]) -> Any:
-    """The same unary-reply handler with another behaviour."""
-    make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
-    return make(behaviour, handler.request_deserializer, handler.response_serializer)

@@ -9,7 +9,7 @@ from gateway.auth.keys import Key, Keys
 from gateway.auth.scopes import NEEDED, OPEN
 from gateway.tenant import TENANT
 from serving.errors import PermissionDenied, Unauthenticated
-from serving.telemetry import rewrap
+from serving.interception import rewrap
 
 
 class Authorization(grpc.aio.ServerInterceptor):  # type: ignore[misc]
