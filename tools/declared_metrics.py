@@ -58,7 +58,7 @@ def _is_child(metric: MetricWrapperBase) -> bool:
 
 
 def _described(metric: MetricWrapperBase, jobs: tuple[str, ...]) -> Declared:
-    family = metric.describe()[0]
+    family = next(iter(metric.describe()))
     name = family.name + ("_total" if family.type == "counter" else "")
     labels = {label: tuple(_values(metric, label)) for label in metric._labelnames}
     return Declared(name, family.type, family.documentation, labels, jobs)

@@ -20,9 +20,9 @@ COMMAND = "python -m tools.document_metrics"
 
 PAGE = """# Metrics
 
-Made by `{command}` from the declarations; a test holds it in step. Every process shows its metrics at `/metrics` on
-the address of its setting `metrics`. All series are registered at start, so a rate is zero and not missing; those
-with a label whose values are known only later (codes other than OK, the model) appear when they are.
+Made by `{command}` from the declarations; a test holds it in step. Every process shows its
+metrics at `/metrics` on the address of its setting `metrics`. All series are registered at start, so a rate is zero and
+not missing; those with a label whose values are known only later (codes other than OK, the model) appear when they are.
 
 `job` is the label that the rules in `deploy/prometheus` and the dashboards in `deploy/grafana` select by: embed, rerank
 or gateway. Times are in seconds, sizes in bytes. With several workers a process shows their sum.

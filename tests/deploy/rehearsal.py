@@ -11,7 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,7 +111,8 @@ def _lay_out(root: Path, base: Mapping[str, Path]) -> None:
 
 def _copy(rest: str, image: Image, stages: Mapping[str, Image]) -> None:
     words = rest.split()
-    source_root, copy = ROOT, shutil.copy2
+    source_root: Path = ROOT
+    copy: Callable[[Path, Path], object] = shutil.copy2
     if words[0].startswith("--from="):
         source_root = stages[words.pop(0).removeprefix("--from=")].root
         copy = os.link  # hundreds of megabytes that nobody changes

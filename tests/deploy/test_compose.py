@@ -41,7 +41,7 @@ def test_settings_are_known_and_valid(name: str, monkeypatch: pytest.MonkeyPatch
     assert environment.keys() <= known
     for key, value in environment.items():
         monkeypatch.setenv(key, str(value))
-    kind(_cli_parse_args=False)  # type: ignore[call-arg]
+    kind(_cli_parse_args=False)
 
 
 def test_the_gateway_looks_where_the_others_listen() -> None:

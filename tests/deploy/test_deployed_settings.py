@@ -31,7 +31,7 @@ def test_settings_are_known_and_valid(combination: str, owner: str, monkeypatch:
     assert variables.keys() <= known
     for key, value in variables.items():
         monkeypatch.setenv(key, value)
-    settings = kind(_cli_parse_args=False)  # type: ignore[call-arg]
+    settings = kind(_cli_parse_args=False)
     assert str(getattr(settings, "listen")).startswith("0.0.0.0:")  # noqa: B009
 
 

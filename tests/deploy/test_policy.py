@@ -9,9 +9,7 @@ from tests.deploy.manifests import (
     COMBINATIONS,
     WORKLOADS,
     Container,
-    Manifest,
     build,
-    components,
     containers,
     environment,
     name,
@@ -158,30 +156,6 @@ def test_grpc_services_are_headless(combination: str) -> None:
     for service in of_kind(build(combination), "Service"):
         grpc = any(port["name"] == "grpc" for port in service["spec"]["ports"])
         assert not grpc or service["spec"]["clusterIP"] == "None", name(service)
-
-
-def test_services_have_a_network_policy(combination: str) -> None:
-    if "network-policies" not in components(combination):
-        pytest.skip("this combination leaves network policies to others")
-    objects = build(combination)
-    policies = list(of_kind(objects, "NetworkPolicy"))
-    assert any(p["spec"]["podSelector"] == {} and "ingress" not in p["spec"] for p in policies), "no default deny"
-    for workload in of_kind(objects, *WORKLOADS):
-        opened = _opened(policies, workload)
-        declared = {port["name"] for c in pod_of(workload)["containers"] for port in c["ports"]}
-        assert opened == declared, name(workload)
-
-
-def _opened(policies: list[Manifest], workload: Manifest) -> set[str]:
-    """Ports of a workload that some policy lets others in to; each of them says whom."""
-    found = set()
-    for policy in policies:
-        spec = policy["spec"]
-        if spec["podSelector"] and selects(spec["podSelector"], pod_labels(workload)):
-            for rule in spec.get("ingress", []):
-                assert rule["from"], name(policy)
-                found |= {port["port"] for port in rule["ports"]}
-    return found
 
 
 def test_autoscaled_workloads_leave_replicas_to_the_autoscaler(combination: str) -> None:

@@ -4,6 +4,7 @@ import json
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from tests.deploy.manifests import COMBINATIONS, K8S, Manifest, build, name
 
@@ -21,7 +22,9 @@ CUSTOM_RESOURCES = {
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_is_valid(version: str) -> None:
-    distinct = {json.dumps(each, sort_keys=True): each for combination in COMBINATIONS for each in build(combination)}
+    built = [each for combination in COMBINATIONS for each in build(combination)]
+    built.append(yaml.safe_load((K8S / "fill-models.yaml").read_text()))
+    distinct = {json.dumps(each, sort_keys=True): each for each in built}
     for manifest in distinct.values():
         if _kind(manifest) not in CUSTOM_RESOURCES:
             kubernetes_validate.validate(manifest, version, strict=True)
