@@ -112,7 +112,7 @@ def _lay_out(root: Path, base: Mapping[str, Path]) -> None:
 def _copy(rest: str, image: Image, stages: Mapping[str, Image]) -> None:
     words = rest.split()
     source_root: Path = ROOT
-    copy: Callable[[Path, Path], object] = shutil.copy2
+    copy: Callable[[str, str], object] = shutil.copy2
     if words[0].startswith("--from="):
         source_root = stages[words.pop(0).removeprefix("--from=")].root
         copy = os.link  # hundreds of megabytes that nobody changes
@@ -121,7 +121,7 @@ def _copy(rest: str, image: Image, stages: Mapping[str, Image]) -> None:
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True, copy_function=copy)
     else:
-        copy(source, target)
+        copy(str(source), str(target))
 
 
 def _in_root(root: Path, base: Mapping[str, Path], script: str) -> list[str]:
