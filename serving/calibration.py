@@ -56,6 +56,7 @@ async def calibrate(engine: Engine, layout: Layout, longest: int, folder: Path, 
         return known[key]
     log.info("measuring batch sizes, once for this model and machine")
     found = _choose(await _sweep(engine, layout, longest))
+    log.info("batches of %d tokens, %.1f µs a token", found.batch_tokens, found.seconds_per_token * 1e6)
     _write(file, {**known, key: found})
     return found
 
