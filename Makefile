@@ -33,6 +33,18 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Needs a machine that does nothing else; see benchmarks/README.md.
+bench: .venv/dev.stamp bench-peers
+	@$(BIN)/python -m export --defaults
+	@for question in throughput open_loop ladder overlap report; do $(BIN)/python -m benchmarks.$$question || exit 1; done
+
+bench-peers: build/bench-venv/peers.stamp
+
+build/bench-venv/peers.stamp: benchmarks/peers/infinity.txt
+	@python3 -m venv build/bench-venv
+	@build/bench-venv/bin/pip install -q -r benchmarks/peers/infinity.txt
+	@touch $@
+
 OUT := .
 protos: .venv/dev.stamp
 	@$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(OUT) --pyi_out=$(OUT) --grpc_python_out=$(OUT) \

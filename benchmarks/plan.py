@@ -1,5 +1,6 @@
 """What is measured against what, how much of it is in flight, and where the parts lie."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ EMBEDDER = Path("build/models/all-minilm-l6-v2")
 RERANKER = Path("build/models/siftline-minilm-l6-reranker")
 MODELS = {"embed": EMBEDDER, "rerank": RERANKER}
 # Requests in flight: enough that no system waits for its client.
-IN_FLIGHT = {"Q32x1": 64, "Q32x32": 8, "MIXx32": 8, "P128x32": 8, "RR16": 8, "RR100": 4}
+IN_FLIGHT = {"Q32x1": 64, "Q32x32": 8, "MIXx1": 64, "MIXx32": 8, "P128x32": 4, "RR16": 8, "RR100": 4}
 COMPARED = {"embed": ("Q32x1", "Q32x32", "MIXx32"), "rerank": ("RR100",)}
 
 
@@ -32,6 +33,9 @@ class Bench:
     def open(cls, data: Path = DATA) -> "Bench":
         return cls({task: _corpus(data, folder) for task, folder in MODELS.items() if folder.is_dir()})
 
+    def has(self, name: str) -> bool:
+        return ("rerank" if name.startswith("RR") else "embed") in self.corpora
+
     def workload(self, name: str) -> Workload:
         if name.startswith("RR"):
             return self.corpora["rerank"].rerank(name)
@@ -41,6 +45,18 @@ class Bench:
 
 def _corpus(data: Path, folder: Path) -> Corpus:
     return Corpus(data, folder / served_model.TOKENIZER_FILE, served_model.load(folder).max_tokens)
+
+
+def save(name: str, found: object) -> None:
+    """Keeps what a script measured where report.py finds it."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1))
+
+
+def batch_tokens(model: Path) -> int:
+    """What the service's calibration chose; it must have been started once."""
+    known = json.loads((model / "calibration.json").read_text())
+    return int(next(iter(known.values()))[0])
 
 
 def service(task: str) -> Service:

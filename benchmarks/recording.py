@@ -43,7 +43,7 @@ async def record(workload: Workload, in_flight: int, folder: Path, limits: Batch
     model = served_model.load(folder)
     tokenizer = TokenizerPool(folder / served_model.TOKENIZER_FILE)
     engine = RecordingEngine(limits.instances, limits.seconds_per_token)
-    layout = Layout(model.inputs, model.pad_token_id, model.position_offset)
+    layout = Layout(model.inputs, model.pad_token_id, model.position_offset, limits.edges)
     batcher = Batcher(engine, layout, limits, time.monotonic)
     rows = await tokenized(tokenizer, workload.requests, model.max_tokens)
 
@@ -65,7 +65,11 @@ async def tokenized(tokenizer: TokenizerPool, requests: Sequence[Request], longe
     return found
 
 
-def limits_of(batch_tokens: int, longest: int, instances: int = 2, seconds_per_token: float = 5e-5) -> BatchLimits:
+def limits_of(batch_tokens: int, longest: int, instances: int = 2, seconds_per_token: float = 2e-5) -> BatchLimits:
     """What the service would choose, with a batch size that is given."""
     edges = length_edges(longest)
     return BatchLimits(edges, batch_tokens, instances + 1, instances, QUEUE_TOKENS, seconds_per_token)
+
+
+def longest(folder: Path) -> int:
+    return served_model.load(folder).max_tokens

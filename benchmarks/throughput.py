@@ -37,8 +37,7 @@ async def main() -> None:
             found, compared = await _compare(task, workloads, options)
             runs += found
             ratios += compared
-    plan.RESULTS.mkdir(parents=True, exist_ok=True)
-    (plan.RESULTS / "throughput.json").write_text(json.dumps({"runs": runs, "ratios": ratios}, indent=1))
+    plan.save("throughput", {"runs": runs, "ratios": ratios})
 
 
 async def _compare(
