@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN_FLAGS := $(if $(ONCE),--once)
 
-.PHONY: run test lint bench format protos lock clean
+.PHONY: run test lint bench bench-peers format protos lock clean
 
 run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
@@ -23,11 +23,6 @@ lint: .venv/dev.stamp
 	diff <(cd "$$scratch" && find . -type f | sort | xargs sha256sum) \
 	    <(find ./siftline -name '*_pb2*.py*' -not -path '*/__pycache__/*' | sort | xargs sha256sum) \
 	    || { echo "generated code is out of step: run make protos" >&2; exit 1; }
-
-# ARGS are those of python -m benchmarks.throughput.
-bench: .venv/dev.stamp
-	@$(BIN)/python -m export --defaults
-	@exec $(BIN)/python -m benchmarks.throughput $(ARGS)
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
