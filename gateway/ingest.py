@@ -5,11 +5,13 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.embedder import Embedder
 from gateway.embedding_cache import Row
+from gateway.intake import Intake
 from gateway.metrics import DOCUMENTS, stage
 from gateway.patience import patiently
 from gateway.recall import Collection, Document, FieldType, Frozen, Indexed, Recall
@@ -25,10 +27,11 @@ Json: TypeAlias = "None | bool | float | str | list[Json] | dict[str, Json]"
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A document as it came, with its metadata as values."""
+    """A document as it came, with its metadata as values, and its place among all of the call."""
 
     document: Document
     metadata: Mapping[str, Json] = field(default_factory=dict)
+    place: int = 0
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class _Target:
     collection: Collection
     source: Collection
     deadline: Deadline
+    durable: bool | None = None
     stored: Stored = field(default_factory=Stored)
 
 
@@ -75,15 +79,22 @@ class Ingest:
         self._embedder = embedder
         self._settings = settings
 
-    async def run(self, name: str, arriving: AsyncIterator[Sequence[Incoming]], deadline: Deadline) -> Stored:
-        """Stores all that arrives and returns once all of it is durable.
+    async def run(
+        self,
+        name: str,
+        arriving: AsyncIterator[Sequence[Incoming]],
+        deadline: Deadline,
+        intake: Intake,
+        durable: bool | None = None,
+    ) -> Stored:
+        """Stores all that arrives and that `intake` takes; returns once all of it is as `durable` as asked for.
 
         After an error some documents may be stored; doing it again is safe and costs no embedding of those that are.
         Raises NotFound, FailedPrecondition, InvalidArgument("documents[i].metadata"), Unavailable, Overloaded,
         DeadlineExceeded.
         """
         collection = await self._registry.get(name)
-        return await self.into(collection, arriving, deadline, collection)
+        return await self._into(_Target(collection, collection, deadline, durable), arriving, intake)
 
     async def into(
         self,
@@ -93,11 +104,13 @@ class Ingest:
         source: Collection,
     ) -> Stored:
         """As `run`, into a collection that need not have a name yet, reusing vectors of `source`."""
-        target, waiting = _Target(collection, source, deadline), deque[_Batch]()
-        size = self._settings.upsert_batch
+        return await self._into(_Target(collection, source, deadline), arriving, Intake(skip_invalid=False))
+
+    async def _into(self, target: _Target, arriving: AsyncIterator[Sequence[Incoming]], intake: Intake) -> Stored:
+        size, waiting = self._settings.upsert_batch, deque[_Batch]()
         try:
-            async for documents in arriving:
-                check_fields(collection, documents)
+            async for some in arriving:
+                documents = _fitting(target.collection, some, intake)
                 for at in range(0, len(documents), size):
                     waiting.append(self._start(target, documents[at : at + size]))
                     if len(waiting) > self._settings.upsert_overlap:
@@ -161,19 +174,23 @@ class Ingest:
         pairs = zip(incoming, vectors, strict=True)
         documents = [_indexed(target.collection, one, vector) for one, vector in pairs]
         try:
-            await self._index.upsert(target.collection, documents, target.deadline.require())
+            await self._index.upsert(target.collection, documents, target.deadline.require(), target.durable)
         except Frozen:
             target.collection = target.source = await self._registry.get(target.collection.name)
             raise
 
 
-def check_fields(collection: Collection, documents: Sequence[Incoming]) -> None:
-    """Raises InvalidArgument for the first document whose metadata does not fit the collection's fields."""
-    for place, incoming in enumerate(documents):
-        for name, kind in collection.fields.items():
-            problem = _problem(kind, incoming.metadata.get(name))
-            if problem:
-                raise InvalidArgument(f"documents[{place}].metadata.{name}", problem)
+def _fitting(collection: Collection, documents: Sequence[Incoming], intake: Intake) -> list[Incoming]:
+    """The documents whose metadata fits the collection's fields, as far as `intake` lets the others pass."""
+    taken = (intake.take(one.place, one.document.id, partial(_fit, collection, one)) for one in documents)
+    return [one for one in taken if one is not None]
+
+
+def _fit(collection: Collection, incoming: Incoming) -> Incoming:
+    for name, kind in collection.fields.items():
+        if problem := _problem(kind, incoming.metadata.get(name)):
+            raise InvalidArgument(f"metadata.{name}", problem)
+    return incoming
 
 
 def _problem(kind: FieldType, value: Json) -> str:

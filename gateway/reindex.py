@@ -9,6 +9,7 @@ from gateway.ingest import Incoming, Ingest, Stored
 from gateway.recall import Collection, Document, FieldType, Recall
 from gateway.recall.rebuild import Rebuild
 from gateway.recall.registry import Registry
+from serving.errors import InvalidArgument
 
 _PAGE = 500
 _FEW = 50  # written ids that may be left for the moment in which writes have to wait
@@ -54,7 +55,10 @@ class Reindex:
     async def _fill(self, old: Collection, new: Collection, deadline: Deadline) -> tuple[Collection, Stored]:
         # vectors of the same model are copied; of another one, those that an earlier run left behind are kept
         source = old if old.fingerprint == new.fingerprint else new
-        stored = await self._ingest.into(new, self._all(old), deadline, source)
+        try:
+            stored = await self._ingest.into(new, self._all(old), deadline, source)
+        except InvalidArgument as error:
+            raise InvalidArgument("fields", f"a stored document does not fit them: {error}") from error
         await self._carry(old, new, source, deadline, rest=_FEW)
         await self._rebuild.freeze(old)
         await self._carry(old, new, source, deadline, rest=0)
@@ -63,7 +67,8 @@ class Reindex:
     async def _all(self, old: Collection) -> AsyncIterator[Sequence[Incoming]]:
         async for ids in self._index.scan(old):
             for at in range(0, len(ids), _PAGE):
-                yield [_incoming(one) for one in await self._index.get(old, ids[at : at + _PAGE], self._timeout_s)]
+                documents = await self._index.get(old, ids[at : at + _PAGE], self._timeout_s)
+                yield [_incoming(one) for one in documents]
 
     async def _carry(
         self, old: Collection, new: Collection, source: Collection, deadline: Deadline, *, rest: int

@@ -98,19 +98,18 @@ def collection_name(field: str, name: str) -> None:
         raise InvalidArgument(field, f"{name[:80]!r} does not match {COLLECTION_NAME.pattern}")
 
 
-def documents(values: Sequence[search_pb2.Document]) -> None:
-    """Sizes, and no id twice. Whether the metadata fits the collection is for the one who knows the collection."""
-    check_count("documents", len(values), MAX_DOCUMENTS)
-    places: dict[str, int] = {}
-    for place, document in enumerate(values):
-        field = f"documents[{place}]"
-        check_text(f"{field}.id", document.id, MAX_ID_BYTES)
-        if (first := places.setdefault(document.id, place)) != place:
-            raise InvalidArgument(f"{field}.id", f"is the same as that of documents[{first}]")
-        check_text(f"{field}.text", document.text, MAX_TEXT_BYTES)
-        check_text(f"{field}.title", document.title, MAX_TITLE_BYTES, empty=True)
-        if (size := document.metadata.ByteSize()) > MAX_METADATA_BYTES:
-            raise InvalidArgument(f"{field}.metadata", f"{size} bytes; the limit is {MAX_METADATA_BYTES}")
+def document(value: search_pb2.Document) -> None:
+    """Sizes. Whether the metadata fits the collection is for the one who knows the collection."""
+    check_text("id", value.id, MAX_ID_BYTES)
+    check_text("text", value.text, MAX_TEXT_BYTES)
+    check_text("title", value.title, MAX_TITLE_BYTES, empty=True)
+    if (size := value.metadata.ByteSize()) > MAX_METADATA_BYTES:
+        raise InvalidArgument("metadata", f"{size} bytes; the limit is {MAX_METADATA_BYTES}")
+
+
+def upsert(collection: str, durability: int) -> None:
+    collection_name("collection", collection)
+    _choice("durability", search_pb2.Durability, durability)
 
 
 def ids(values: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from google.protobuf import json_format, struct_pb2
 
 from gateway.calibration import Calibration, Isotonic, Platt
 from gateway.ingest import Incoming, Json
+from gateway.intake import Intake
 from gateway.query import Found, Hit, Query, RecallMode
 from gateway.recall import Collection, Document, FieldType
 from serving.errors import InvalidArgument
@@ -58,13 +59,17 @@ def _wire_calibration(known: Calibration | None) -> pb.Calibration | None:
 
 
 def incoming(place: int, wire: pb.Document) -> Incoming:
-    """Raises InvalidArgument for metadata that JSON has no words for."""
+    """Raises InvalidArgument("metadata") for what JSON has no words for."""
     try:
         metadata = _plain_object(wire.metadata)
     except ValueError as error:
-        raise InvalidArgument(f"documents[{place}].metadata", str(error)) from error
+        raise InvalidArgument("metadata", str(error)) from error
     text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if metadata else ""
-    return Incoming(Document(wire.id, wire.text, wire.title, text), metadata)
+    return Incoming(Document(wire.id, wire.text, wire.title, text), metadata, place)
+
+
+def errors(intake: Intake) -> list[pb.DocumentError]:
+    return [pb.DocumentError(index=one.place, id=one.id, field=one.field, message=one.message) for one in intake.errors]
 
 
 def document(stored: Document) -> pb.Document:

@@ -1,16 +1,17 @@
 """SearchService."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import grpc
 
 from gateway import validation
 from gateway.admission import Admission
-from gateway.api import convert
+from gateway.api import convert, documents
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
-from gateway.ingest import Incoming, Ingest
+from gateway.ingest import Ingest
+from gateway.intake import Intake
 from gateway.patience import patiently
 from gateway.recall import Collection, Recall
 from gateway.recall.filter import parse
@@ -103,11 +104,18 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         )
 
     async def Upsert(self, request: pb.UpsertRequest, context: grpc.aio.ServicerContext) -> pb.UpsertResponse:
-        validation.collection_name("collection", request.collection)
+        validation.upsert(request.collection, request.durability)
+        intake, durable = Intake(request.skip_invalid), documents.DURABLE[request.durability]
         with self._upserts.admit():
-            documents = _once(_incoming(request.documents))
-            stored = await self._ingest.run(request.collection, documents, self._deadline(context))
-        return pb.UpsertResponse(upserted=stored.documents, tokens=stored.tokens, reused=stored.reused)
+            arriving = documents.of_request(request, intake)
+            stored = await self._ingest.run(request.collection, arriving, self._deadline(context), intake, durable)
+        return pb.UpsertResponse(
+            upserted=stored.documents,
+            tokens=stored.tokens,
+            reused=stored.reused,
+            errors=convert.errors(intake),
+            skipped=intake.skipped,
+        )
 
     async def UpsertStream(
         self, requests: AsyncIterator[pb.UpsertStreamRequest], context: grpc.aio.ServicerContext
@@ -115,11 +123,19 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         first = await anext(aiter(requests), None)
         if first is None:
             raise InvalidArgument("collection", "the stream ended before its first message")
-        validation.collection_name("collection", first.collection)
+        validation.upsert(first.collection, first.durability)
+        intake, durable = Intake(first.skip_invalid), documents.DURABLE[first.durability]
         with self._upserts.admit():
+            arriving = documents.of_stream(first, requests, intake)
             deadline = Deadline.of(context, _STREAM_DEADLINE_S)
-            stored = await self._ingest.run(first.collection, _batches(first, requests), deadline)
-        return pb.UpsertStreamResponse(upserted=stored.documents, tokens=stored.tokens, reused=stored.reused)
+            stored = await self._ingest.run(first.collection, arriving, deadline, intake, durable)
+        return pb.UpsertStreamResponse(
+            upserted=stored.documents,
+            tokens=stored.tokens,
+            reused=stored.reused,
+            errors=convert.errors(intake),
+            skipped=intake.skipped,
+        )
 
     async def Delete(self, request: pb.DeleteRequest, context: grpc.aio.ServicerContext) -> pb.DeleteResponse:
         validation.ids(request.ids)
@@ -171,22 +187,3 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
 
 _STREAM_DEADLINE_S = 3600.0  # a stream without a deadline lasts as long as its client goes on sending
-
-
-def _incoming(documents: Sequence[pb.Document]) -> list[Incoming]:
-    validation.documents(documents)
-    return [convert.incoming(place, document) for place, document in enumerate(documents)]
-
-
-async def _once(documents: Sequence[Incoming]) -> AsyncIterator[Sequence[Incoming]]:
-    yield documents
-
-
-async def _batches(
-    first: pb.UpsertStreamRequest, rest: AsyncIterator[pb.UpsertStreamRequest]
-) -> AsyncIterator[Sequence[Incoming]]:
-    yield _incoming(first.documents)
-    async for request in rest:
-        if request.collection not in ("", first.collection):
-            raise InvalidArgument("collection", f"{request.collection!r:.80} is not that of the stream's first message")
-        yield _incoming(request.documents)

@@ -87,8 +87,13 @@ class Recall(Protocol):
     def scan(self, collection: Collection) -> AsyncIterator[list[str]]:
         """Ids in pages. An id that is there all the time is in one of them at least."""
 
-    async def upsert(self, collection: Collection, documents: Sequence[Indexed], timeout_s: float) -> None:
-        """Stores documents, replacing those of the same id; returns once they are durable. Raises Frozen."""
+    async def upsert(
+        self, collection: Collection, documents: Sequence[Indexed], timeout_s: float, durable: bool | None = None
+    ) -> None:
+        """Stores documents, replacing those of the same id; returns once they are durable, if `durable`.
+
+        None means what the index is set to. Raises Frozen.
+        """
 
     async def vectors(
         self, collection: Collection, documents: Sequence[Document], timeout_s: float

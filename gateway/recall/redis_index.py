@@ -56,11 +56,13 @@ class RedisIndex:
             if cursor == 0:
                 return
 
-    async def upsert(self, collection: Collection, documents: Sequence[Indexed], timeout_s: float) -> None:
+    async def upsert(
+        self, collection: Collection, documents: Sequence[Indexed], timeout_s: float, durable: bool | None = None
+    ) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for indexed in documents:
             _script(pipeline, REPLACE, collection, indexed.document.id, *layout.hash_fields(indexed))
-        await self._write(pipeline, timeout_s)
+        await self._write(pipeline, timeout_s, self._durable if durable is None else durable)
 
     async def vectors(
         self, collection: Collection, documents: Sequence[Document], timeout_s: float
@@ -77,7 +79,7 @@ class RedisIndex:
         pipeline = self._redis.pipeline(transaction=False)
         for identity in dict.fromkeys(ids):
             _script(pipeline, DELETE, collection, identity)
-        return sum(await self._write(pipeline, timeout_s))
+        return sum(await self._write(pipeline, timeout_s, self._durable))
 
     async def get(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> list[Document]:
         pipeline = self._redis.pipeline(transaction=False)
@@ -188,14 +190,14 @@ class RedisIndex:
             reply: list[Any] = await self._redis.execute_command("FT.SEARCH", *command)
         return reply
 
-    async def _write(self, pipeline: Any, timeout_s: float) -> list[Any]:
-        """Replies of the pipeline's commands, once they are on disk."""
+    async def _write(self, pipeline: Any, timeout_s: float, durable: bool) -> list[Any]:
+        """Replies of the pipeline's commands, if `durable` once they are on disk."""
         left = min(timeout_s, self._timeout_s)
-        if self._durable:
+        if durable:
             pipeline.execute_command("WAITAOF", 1, 0, max(1, int(left * 1000)))
         async with answering(left):
             replies: list[Any] = await pipeline.execute()
-        if self._durable and replies.pop()[0] < 1:
+        if durable and replies.pop()[0] < 1:
             raise Unavailable("index: written, but not on disk in time")
         return replies
 

@@ -14,6 +14,12 @@ class FieldType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FIELD_TYPE_TAG: _ClassVar[FieldType]
     FIELD_TYPE_NUMBER: _ClassVar[FieldType]
 
+class Durability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DURABILITY_UNSPECIFIED: _ClassVar[Durability]
+    DURABILITY_MEMORY: _ClassVar[Durability]
+    DURABILITY_FSYNC: _ClassVar[Durability]
+
 class RerankMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RERANK_MODE_UNSPECIFIED: _ClassVar[RerankMode]
@@ -37,6 +43,9 @@ class Degraded(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 FIELD_TYPE_UNSPECIFIED: FieldType
 FIELD_TYPE_TAG: FieldType
 FIELD_TYPE_NUMBER: FieldType
+DURABILITY_UNSPECIFIED: Durability
+DURABILITY_MEMORY: Durability
+DURABILITY_FSYNC: Durability
 RERANK_MODE_UNSPECIFIED: RerankMode
 RERANK_MODE_ON: RerankMode
 RERANK_MODE_OFF: RerankMode
@@ -208,41 +217,69 @@ class Document(_message.Message):
     metadata: _struct_pb2.Struct
     def __init__(self, id: _Optional[str] = ..., text: _Optional[str] = ..., title: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
+class DocumentError(_message.Message):
+    __slots__ = ("index", "id", "field", "message")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    id: str
+    field: str
+    message: str
+    def __init__(self, index: _Optional[int] = ..., id: _Optional[str] = ..., field: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
 class UpsertRequest(_message.Message):
-    __slots__ = ("collection", "documents")
+    __slots__ = ("collection", "documents", "skip_invalid", "durability")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    SKIP_INVALID_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     documents: _containers.RepeatedCompositeFieldContainer[Document]
-    def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ...) -> None: ...
+    skip_invalid: bool
+    durability: Durability
+    def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ..., skip_invalid: bool = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
 
 class UpsertResponse(_message.Message):
-    __slots__ = ("upserted", "tokens", "reused")
+    __slots__ = ("upserted", "tokens", "reused", "errors", "skipped")
     UPSERTED_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     REUSED_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     upserted: int
     tokens: int
     reused: int
-    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ...) -> None: ...
+    errors: _containers.RepeatedCompositeFieldContainer[DocumentError]
+    skipped: int
+    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[DocumentError, _Mapping]]] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class UpsertStreamRequest(_message.Message):
-    __slots__ = ("collection", "documents")
+    __slots__ = ("collection", "documents", "skip_invalid", "durability")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    SKIP_INVALID_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     documents: _containers.RepeatedCompositeFieldContainer[Document]
-    def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ...) -> None: ...
+    skip_invalid: bool
+    durability: Durability
+    def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ..., skip_invalid: bool = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
 
 class UpsertStreamResponse(_message.Message):
-    __slots__ = ("upserted", "tokens", "reused")
+    __slots__ = ("upserted", "tokens", "reused", "errors", "skipped")
     UPSERTED_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     REUSED_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     upserted: int
     tokens: int
     reused: int
-    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ...) -> None: ...
+    errors: _containers.RepeatedCompositeFieldContainer[DocumentError]
+    skipped: int
+    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[DocumentError, _Mapping]]] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class DeleteRequest(_message.Message):
     __slots__ = ("collection", "ids")

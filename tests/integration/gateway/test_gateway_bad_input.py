@@ -98,6 +98,7 @@ CASES: list[tuple[str, Any, grpc.StatusCode, str, str]] = [
     ("Upsert", upsert(described(metadata(kind=5))), INVALID, f"{FIRST}.metadata.kind", "string"),
     ("Upsert", upsert(described(metadata(kind=["a", 5]))), INVALID, f"{FIRST}.metadata.kind", "string"),
     ("Upsert", upsert(described(metadata(kind=["t"] * 257))), INVALID, f"{FIRST}.metadata.kind", "256"),
+    ("Upsert", pb.UpsertRequest(collection="c", documents=[DOCUMENT], durability=9), INVALID, "durability", "2"),
     ("Get", pb.GetRequest(collection="c"), INVALID, "ids", "10000"),
     ("Get", pb.GetRequest(collection="c", ids=[""]), INVALID, "ids[0]", "512"),
     ("Delete", pb.DeleteRequest(collection="c", ids=["a", "i" * 600]), INVALID, "ids[1]", "512"),

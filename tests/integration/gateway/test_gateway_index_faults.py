@@ -129,5 +129,10 @@ async def test_writes_without_a_durable_disk_are_not_acknowledged(gateways: Any,
         await strict.searches.Upsert(pb.UpsertRequest(collection="c", documents=batch(1)))
     assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "append-only" in caught.value.details()
+    lenient = pb.UpsertRequest(collection="c", documents=batch(2), durability=pb.DURABILITY_MEMORY)
+    assert (await strict.searches.Upsert(lenient)).upserted == 25
     lax = await gateways.start(own_redis.url, index_durable=False)
     await lax.searches.Upsert(pb.UpsertRequest(collection="c", documents=batch(1)))
+    strictly = pb.UpsertRequest(collection="c", documents=batch(1), durability=pb.DURABILITY_FSYNC)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await lax.searches.Upsert(strictly)

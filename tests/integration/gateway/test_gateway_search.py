@@ -227,6 +227,42 @@ async def test_of_one_id_in_a_stream_the_later_document_stays(filled: Any) -> No
     assert reply.documents[0].text == "version 19"
 
 
+WRONG = [
+    pb.Document(id="ok1", text="fine"),
+    pb.Document(id="", text="no id"),
+    pb.Document(id="empty"),
+    *documents({"w": ("", "wrong year", {"year": "soon"})}),
+    pb.Document(id="ok2", text="fine too"),
+    pb.Document(id="ok1", text="twice"),
+    *documents({"n": ("", "not a number", {"x": float("nan")})}),
+]
+PROBLEMS = [(1, "", "id"), (2, "empty", "text"), (5, "ok1", "id"), (6, "n", "metadata"), (3, "w", "metadata.year")]
+
+
+async def test_wrong_documents_are_skipped_when_asked(filled: Any) -> None:
+    request = pb.UpsertRequest(collection="things", documents=WRONG, skip_invalid=True)
+    reply = await filled.searches.Upsert(request)
+    assert (reply.upserted, reply.skipped) == (2, 5)
+    assert [(one.index, one.id, one.field) for one in reply.errors] == PROBLEMS
+    assert "1048576" in reply.errors[1].message
+    got = await filled.searches.Get(pb.GetRequest(collection="things", ids=["ok1", "ok2", "w", "n", "empty"]))
+    assert [(one.id, one.text) for one in got.documents] == [("ok1", "fine"), ("ok2", "fine too")]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await filled.searches.Upsert(pb.UpsertRequest(collection="things", documents=WRONG))
+    assert caught.value.details().startswith("documents[1].id: ")
+
+
+async def test_wrong_documents_of_a_stream_are_counted_through(filled: Any) -> None:
+    async def batches() -> Any:
+        for _ in range(3):
+            yield pb.UpsertStreamRequest(collection="things", documents=WRONG, skip_invalid=True)
+
+    reply = await filled.searches.UpsertStream(batches())
+    assert (reply.upserted, reply.skipped) == (6, 15)
+    places = [one.index for one in reply.errors]
+    assert sorted(places) == [at + place for at in (0, 7, 14) for place in (1, 2, 3, 5, 6)]
+
+
 async def test_a_document_that_is_there_already_is_not_embedded_again(filled: Any) -> None:
     calls = len(filled.embed.calls)
     changed = documents()
