@@ -65,7 +65,7 @@ TESTED_ON = (
     Measured("medquad-en", "test", 300, ("medquad-en",)),
     Measured("squadshifts-new-wiki", "test", 150, ("squadshifts-new-wiki",)),
     Measured("pubmedqa-en", "test", 150, ("pubmedqa-en",)),
-    Measured("cmrc2018-zh", "test", 40, ("cmrc2018-zh",)),
+    Measured("cmrc2018-zh", "test", 30, ("cmrc2018-zh",)),
 )
 
 
@@ -98,9 +98,14 @@ def candidates(judged: JudgedSet, embedder: Embedder, scorer: Scorer) -> list[Ca
     return found
 
 
+def store(work: Path, measured: Measured, digest: str) -> Path:
+    """Where the candidates of one measurement of these weights are kept."""
+    return work / f"candidates-{digest[:12]}-{measured.name}-{measured.split}-{measured.queries}.npz"
+
+
 def stored_candidates(data: Path, work: Path, measured: Measured, stages: Stages) -> list[Candidates]:
     """The candidates of one measurement, from ``work`` if these weights were measured so before."""
-    path = work / f"candidates-{stages.digest[:12]}-{measured.name}-{measured.split}-{measured.queries}.npz"
+    path = store(work, measured, stages.digest)
     if not path.exists():
         found = candidates(sampled(data, measured), stages.embedder, stages.scorer)
         columns = {name: np.stack([getattr(each, name) for each in found]) for name in FIELDS}
@@ -151,6 +156,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="*", metavar="SET:SPLIT", help="what to score and keep in --work, for a later run to report"
     )
+    parser.add_argument("--stored", action="store_true", help="report on what is kept in --work and score nothing")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args(arguments)
 
@@ -166,6 +172,8 @@ def main() -> None:
     wanted = [
         each for each in (*FITTED_ON, *TESTED_ON) if not options.only or f"{each.name}:{each.split}" in options.only
     ]
+    if options.stored:
+        wanted = [each for each in wanted if store(options.work, each, digest).exists()]
     found = {each: stored_candidates(options.data, options.work, each, stages) for each in wanted}
     if not options.only:
         _write(options.model / "evaluation.json", report(options.data, found, type(engine).__name__, digest))
@@ -185,7 +193,7 @@ def report(data: Path, found: dict[Measured, list[Candidates]], engine: str, dig
         "fusion_weight": weight,
         "fusion_fit": averages,
         "fitted_queries": sum(map(len, fitting)),
-        "sets": [summary(each, sampled(data, each), found[each], weight) for each in TESTED_ON],
+        "sets": [summary(each, sampled(data, each), found[each], weight) for each in TESTED_ON if each in found],
     }
 
 

@@ -133,7 +133,7 @@ def _results(report: dict[str, Any] | None) -> str:
         f"{ENGINES[report['engine']]}.\n\n"
         "| set | passages | queries | relevant in top 50 | recall only | cut | windows | windows, fused | "
         "windows minus cut |\n|---|---|---|---|---|---|---|---|---|\n"
-        f"{rows}\n\n{_verdict(report)}\n{_boundary(report)}"
+        f"{rows}\n\n{_missing(report)}{_verdict(report)}\n{_boundary(report)}"
     )
 
 
@@ -147,6 +147,12 @@ def _row(result: dict[str, Any]) -> str:
 
 def _change(numbers: dict[str, float]) -> str:
     return f"{numbers['mean']:+.3f}, {numbers['low']:+.3f} to {numbers['high']:+.3f}"
+
+
+def _missing(report: dict[str, Any]) -> str:
+    measured = {result["set"] for result in report["sets"]}
+    missing = ", ".join(name for name in TITLES if name not in measured)
+    return f"Not measured with these weights: {missing}.\n\n" if missing else ""
 
 
 def _verdict(report: dict[str, Any]) -> str:
