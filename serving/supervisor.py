@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import time
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 FIRST_DELAY, LONGEST_DELAY = 0.5, 10.0
 HEALTHY_SECONDS = 30.0
 POLL_SECONDS = 0.1
+# Less than this is as good as nothing; programs seldom say it as plainly.
+FULL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ async def _all(starts: Iterable[Coroutine[None, None, None]]) -> None:
 
 
 def _last_line(log: Path) -> str:
+    if shutil.disk_usage(log.parent).free < FULL_BYTES:
+        return f"the disk of {log.parent} is full"
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()[-50:]]
-    telling = [line for line in lines if "No space left on device" in line] or [line for line in lines if line]
-    return (telling or ["no output"])[-1]
+    return next((line for line in reversed(lines) if line), "no output")
