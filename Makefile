@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN_FLAGS := $(if $(ONCE),--once)
 
-.PHONY: run test lint bench bench-peers format protos lock clean
+.PHONY: run test mteb lint bench bench-peers format protos lock clean
 
 run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
@@ -12,6 +12,11 @@ run: .venv/runtime.stamp
 test: .venv/dev.stamp
 	@$(BIN)/python -m export --defaults
 	@exec $(BIN)/python -m pytest $(TESTS)
+
+# mteb runs a task against the whole stack. It goes with another numpy, so it has an environment over that of the tests.
+mteb: build/mteb-venv/stamp
+	@$(BIN)/python -m export --defaults
+	@exec $(BIN)/python -m pytest tests/mteb
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check
@@ -57,4 +62,11 @@ clean:
 
 .venv/dev.stamp: requirements/dev.txt .venv/runtime.stamp
 	@requirements/install dev
+	@touch $@
+
+build/mteb-venv/stamp: requirements/mteb.txt .venv/dev.stamp
+	@$(BIN)/python -m venv build/mteb-venv
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    > "$$(echo build/mteb-venv/lib/python3.*/site-packages)/tests.pth"
+	@build/mteb-venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/mteb.txt
 	@touch $@

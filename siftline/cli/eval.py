@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 
 from siftline.cli import server
@@ -46,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--latency-searches", type=int, default=50, metavar="N", help="timed one by one, per method (default 50)"
     )
     parser.add_argument("--out", type=Path, help="folder of the report (default: build/eval/SET-SPLIT)")
+    parser.add_argument(
+        "--trace", type=argparse.FileType("w"), metavar="FILE", help="write what every search found, as JSON lines"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     server.add_address(parser)
 
@@ -71,9 +75,10 @@ async def _eval(options: argparse.Namespace) -> None:
         seed=options.seed,
         recall_weight=options.recall_weight,
     )
-    with Shown(hidden=options.quiet) as bars:
+    sample = judged.sample(options.queries, options.seed)
+    with Shown(hidden=options.quiet) as bars, options.trace or nullcontext() as trace:
         async with AsyncClient(options.address) as client:
-            report = await evaluate(client, judged.sample(options.queries, options.seed), plan, bars)
+            report = await evaluate(client, sample, plan, bars, trace)
     folder = options.out or Path("build/eval") / f"{judged.name}-{judged.split}"
     publishing.write(report, folder)
     print((folder / "report.md").read_text())

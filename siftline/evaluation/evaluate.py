@@ -1,10 +1,11 @@
 """One evaluation from a set on disk to a report. Read `evaluate` top to bottom."""
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import IO, Protocol
 
 from siftline.client import AsyncClient
 from siftline.evaluation import collection, latency
@@ -13,7 +14,7 @@ from siftline.evaluation.comparison import Measured, compare
 from siftline.evaluation.dataset import Dataset
 from siftline.evaluation.latency import Latency
 from siftline.evaluation.measures import BCE_DEPTH, Rankings, llama_index
-from siftline.evaluation.methods import Method, ranking
+from siftline.evaluation.methods import Candidate, Method, ranking
 from siftline.evaluation.searching import How, search_all
 from siftline.results import Model, Recall
 
@@ -92,8 +93,10 @@ class Report:
         self.seconds[part] = round(self.seconds.get(part, 0.0) + time.monotonic() - started, 1)
 
 
-async def evaluate(client: AsyncClient, dataset: Dataset, plan: Plan, bars: Bars) -> Report:
-    """Raises SiftlineError."""
+async def evaluate(
+    client: AsyncClient, dataset: Dataset, plan: Plan, bars: Bars, trace: IO[str] | None = None
+) -> Report:
+    """Writes what every search found to `trace`, one JSON object a line. Raises SiftlineError."""
     report = await _begun(client, dataset, plan)
     with report.timed("indexing"), bars("indexing", report.passages) as shown:
         corpus = await collection.ensure(client, dataset, lambda progress: shown(progress.seen))
@@ -101,7 +104,7 @@ async def evaluate(client: AsyncClient, dataset: Dataset, plan: Plan, bars: Bars
         report.recall_weight = (await client.get_collection(corpus.collection)).recall_weight
     for size in (*sorted(size for size in set(plan.sizes) if size < report.passages), report.passages):
         with report.timed("searching"):
-            rankings = await _rankings(client, dataset, corpus, plan, size, bars)
+            rankings = await _rankings(client, dataset, corpus, plan, size, bars, trace)
         with report.timed("statistics"):
             measured = compare(rankings, dataset.relevant, plan.measured_cutoffs, plan.seed)
         whole = size == report.passages
@@ -128,7 +131,13 @@ async def _begun(client: AsyncClient, dataset: Dataset, plan: Plan) -> Report:
 
 
 async def _rankings(
-    client: AsyncClient, dataset: Dataset, corpus: Corpus, plan: Plan, size: int, bars: Bars
+    client: AsyncClient,
+    dataset: Dataset,
+    corpus: Corpus,
+    plan: Plan,
+    size: int,
+    bars: Bars,
+    trace: IO[str] | None,
 ) -> dict[Method, Rankings]:
     """One search for each query and first stage, as deep as the deepest method: it holds the shallower ones."""
     rankings: dict[Method, Rankings] = {}
@@ -143,10 +152,17 @@ async def _rankings(
                 concurrency=plan.concurrency,
                 report=shown,
             )
+        if trace is not None:
+            trace.writelines(_traced(query, recall, size, each) for query, each in found.items())
         for method in plan.methods:
             if method.recall == recall:
                 rankings[method] = {query: ranking(found[query], method.depth) for query in found}
     return rankings
+
+
+def _traced(query: str, recall: Recall, size: int, found: Sequence[Candidate]) -> str:
+    candidates = [(each.id, each.logit, each.cosine) for each in found]
+    return json.dumps({"query": query, "recall": recall, "passages": size, "candidates": candidates}) + "\n"
 
 
 def _llama_index(
