@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-rerank", action="store_true", help="recall order, without the second stage")
     parser.add_argument("--filter", default="", help='on metadata, for example: kind = "function"')
     parser.add_argument("--min-score", type=float, help="leave out passages that score less")
+    parser.add_argument(
+        "--min-probability", type=float, help="leave out passages that are less probable (see siftline calibrate)"
+    )
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     server.add_address(parser)
 
@@ -34,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
             rerank=not options.no_rerank,
             filter=options.filter,
             min_score=options.min_score,
+            min_probability=options.min_probability,
         )
     if options.json:
         print(json.dumps(asdict(result), ensure_ascii=False, indent=2))

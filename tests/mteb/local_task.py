@@ -1,4 +1,4 @@
-"""Run in the environment that has mteb: `local_task.py FOLDER ADDRESS`. A judged folder as a task of mteb; scores as JSON.
+"""`local_task.py FOLDER ADDRESS`, in the environment that has mteb: a judged folder as a task; scores as JSON.
 
 Not a test itself: mteb and what it needs stay out of the environment that the tests run in.
 """
