@@ -11,7 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,17 +111,17 @@ def _lay_out(root: Path, base: Mapping[str, Path]) -> None:
 
 def _copy(rest: str, image: Image, stages: Mapping[str, Image]) -> None:
     words = rest.split()
-    source_root: Path = ROOT
-    copy: Callable[[str, str], object] = shutil.copy2
+    source_root = ROOT
     if words[0].startswith("--from="):
         source_root = stages[words.pop(0).removeprefix("--from=")].root
-        copy = os.link  # hundreds of megabytes that nobody changes
     source, target = source_root / words[0].lstrip("/"), image.root / os.path.join(image.workdir, words[1]).lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, copy_function=copy)
+    if source_root != ROOT:
+        source.rename(target)  # nobody comes back to an earlier stage
+    elif source.is_dir():
+        shutil.copytree(source, target)
     else:
-        copy(str(source), str(target))
+        shutil.copy(source, target)
 
 
 def _in_root(root: Path, base: Mapping[str, Path], script: str) -> list[str]:
