@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from benchmarks import plan
@@ -34,26 +34,23 @@ async def main() -> None:
     for task, names in plan.COMPARED.items():
         workloads = [bench.workload(name) for name in options.workloads if name in names]
         if workloads:
-            found, compared = await _compare(task, workloads, options)
-            runs += found
-            ratios += compared
-    plan.save("throughput", {"runs": runs, "ratios": ratios})
+            async for found in _compare(task, workloads, options):
+                runs += found
+                ratios.append(ratio_facts(found[0]["workload"], found[1]["system"], found))
+                print(json.dumps(ratios[-1]), flush=True)
+                plan.save("throughput", {"runs": runs, "ratios": ratios})
 
 
 async def _compare(
     task: str, workloads: Sequence[Workload], options: argparse.Namespace
-) -> tuple[list[Any], list[Any]]:
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """The runs of ours and of one peer in turn, for each workload and peer."""
     ours = plan.service(task)
     peers = {name: peer for name, peer in plan.peers(task).items() if options.peers is None or name in options.peers}
-    runs, ratios = [], []
     async with running(ours, *peers.values()):
         for workload, (name, peer) in itertools.product(workloads, peers.items()):
             if plan.makes_sense(name, workload.name):
-                found = await _pairs(ours, peer, workload, options.pairs, options.seconds)
-                runs += found
-                ratios.append(ratio_facts(workload.name, name, found))
-                print(json.dumps(ratios[-1]), flush=True)
-    return runs, ratios
+                yield await _pairs(ours, peer, workload, options.pairs, options.seconds)
 
 
 async def _pairs(ours: System, peer: System, workload: Workload, pairs: int, seconds: float) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@
     P128   passages of 128 tokens
     P512   passages of 512 tokens (a model that takes fewer cuts them)
     MIX    passages, lengths log-normal with mean 180, at most 512
-    RR16   a question of 16 tokens and 16 passages as in MIX, each pair at most 512
+    RR16   a question of 16 tokens and 16 passages as in MIX, each pair at most 512 (or what the model takes)
     RR100  the same with 100 passages
 
 A passage is made as long as wanted by cutting a longer one at a token's end. Special tokens are counted.
@@ -99,8 +99,8 @@ class Corpus:
         for query in queries:
             room = LONGEST - PAIR_SPECIALS - QUERY_TOKENS
             passages = self._cut(random, np.minimum(_mixed(random, passages_each), room))
-            tokens = int(self.lengths(passages).sum()) + passages_each * (QUERY_TOKENS + PAIR_SPECIALS)
-            requests.append(Request(tuple(passages), tokens, query))
+            pairs = np.minimum(self.lengths(passages) + QUERY_TOKENS + PAIR_SPECIALS, self._max_tokens)
+            requests.append(Request(tuple(passages), int(pairs.sum()), query))
         return Workload(name, tuple(requests))
 
     def lengths(self, texts: Sequence[str]) -> Ints:
