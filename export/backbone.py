@@ -13,8 +13,8 @@ from export.errors import ExportError
 from export.int8_storage import StorageError, load_int8_state_dict
 from export.source import CONFIG, check_weights
 
-# Weights that a checkpoint may lack because nothing reads them here.
-_UNUSED = ("pooler.", "position_ids", "lm_head.")
+# Weights that a checkpoint of an embedder may lack because nothing reads them here.
+_UNUSED = ("pooler.", "lm_head.")
 
 
 def load(description: Description) -> nn.Module:
@@ -65,13 +65,18 @@ def _load_int8(description: Description) -> Any:
 def _model_class(description: Description) -> Any:
     if description.config["model_type"] == "t5":
         return EncT5ForSequenceClassification if description.family.task == "rerank" else transformers.T5EncoderModel
+    if description.family.answer is not None:
+        return transformers.AutoModelForCausalLM
     if description.family.task == "rerank":
         return transformers.AutoModelForSequenceClassification
     return transformers.AutoModel
 
 
 def _require_complete(description: Description, missing: Any) -> None:
-    lost = sorted(key for key in missing if not any(part in key for part in _UNUSED))
+    unused = _UNUSED if description.family.task == "embed" else ()
+    lost = sorted(
+        key for key in missing if not key.endswith("position_ids") and not any(part in key for part in unused)
+    )
     if lost:
         shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         raise ExportError(f"{description.source.label}: the weights lack {shown}; is {CONFIG} of this model?")

@@ -60,6 +60,28 @@ class Family(_Facts):
     truncation: Truncation = "longest_first"
     query_share: float = Field(0.75, gt=0, lt=1, description="of max_tokens, at most, for the query")
     query_tokens: int | None = Field(None, ge=1, description="the same as a number")
+    answer: "Answer | None" = Field(None, description="for language models that answer yes or no")
+
+
+class Answer(_Facts):
+    """How a language model is asked whether a passage answers a query; the score is a logit after the last token.
+
+    The row is begin + query + middle + passage + end, each of their strings tokenised by itself; {bos} stands for the
+    tokenizer's own first token. query and passage are templates with one {}.
+    """
+
+    begin: tuple[str, ...] = ()
+    query: str = "{}"
+    middle: tuple[str, ...] = ()
+    passage: str = "{}"
+    end: tuple[str, ...] = ()
+    yes: str
+    no: str = Field(
+        "", description="subtracted, so that sigmoid(score) = P(yes); empty where the yes logit is the score"
+    )
+    max_tokens: int = Field(ge=16, description="of a row, where the catalogue entry does not say")
+    passage_tokens: int = Field(0, ge=0, description="at most for the passage; 0 for what fits")
+    ends_on_top: int = Field(0, ge=0, description="so many times the end's tokens come on top of max_tokens")
 
 
 class CatalogueEntry(_Facts):

@@ -59,7 +59,7 @@ def describe(source: Source, name: str, entry: CatalogueEntry | None, family_nam
         architecture=arch,
         family=family,
         licence=entry.licence if entry else _licence(source),
-        max_tokens=_max_tokens(transformer, config, arch, entry),
+        max_tokens=_max_tokens(transformer, config, arch, family, entry),
         prompts=prompts,
         default_query_prompt=_default(
             prompts, entry.default_query_prompt if entry else "", family.default_query_prompt, ("query",)
@@ -102,9 +102,11 @@ def _head(source: Source, family: Family) -> Head:
     return Head("", (family.pooling,), (), family.normalized)
 
 
-def _max_tokens(source: Source, config: dict[str, Any], arch: Architecture, entry: CatalogueEntry | None) -> int:
-    """What the catalogue says, else sentence-transformers' own config, else the tokenizer's; within the positions."""
-    wishes = [entry.max_tokens if entry else None]
+def _max_tokens(
+    source: Source, config: dict[str, Any], arch: Architecture, family: Family, entry: CatalogueEntry | None
+) -> int:
+    """What the catalogue says, else the family, sentence-transformers' config, the tokenizer; within the positions."""
+    wishes = [entry.max_tokens if entry else None, family.answer.max_tokens if family.answer else None]
     wishes += [source.optional_json(name).get("max_seq_length") for name in _SENTENCE_CONFIGS]
     wishes += [source.optional_json("tokenizer_config.json").get("model_max_length")]
     limit = architecture.longest_row(config, arch)

@@ -15,7 +15,7 @@ from export.catalogue import CatalogueEntry
 from export.description import Description, describe, hidden_size
 from export.errors import ExportError
 from export.freshness import built_from
-from export.graph import EmbedderGraph, RerankerGraph
+from export.graph import AnswerGraph, EmbedderGraph, Graph, RerankerGraph
 from export.source import Source
 from serving.served_model import MODEL_FILE, TOKENIZER_FILE, PairLayout, ServedModel
 
@@ -63,7 +63,7 @@ def _build(description: Description, folder: Path, digest: str, report: Report) 
     tokenizer_file.check_vocabulary(description.transformer, tokenizer, vocab_size)
     record = _record(description, tokenizer, digest)
     relative_positions.tabulate(model)
-    graph = _graph(description, model)
+    graph = _graph(description, model, tokenizer)
     repository = folder / "repository"
     path = onnx_file.write(graph, triton_repository.version_folder(repository, description.name))
     report(f"{description.name}: {verification.verify(graph, path, record, tokenizer)}")
@@ -73,17 +73,22 @@ def _build(description: Description, folder: Path, digest: str, report: Report) 
     return sealed(record, folder)
 
 
-def _graph(description: Description, model: nn.Module) -> EmbedderGraph | RerankerGraph:
-    head = description.head
+def _graph(description: Description, model: nn.Module, tokenizer: Tokenizer) -> Graph:
+    source, head, answer = description.source, description.head, description.family.answer
+    if answer is not None:
+        words = tokenizer_file.answer_ids(source, tokenizer, answer)
+        return AnswerGraph(model, description.architecture, description.inputs, *words)
     if head is None:
         return RerankerGraph(model, description.architecture, description.inputs)
-    dense = heads.dense_layers(description.source, head.dense)
+    dense = heads.dense_layers(source, head.dense)
     return EmbedderGraph(model, description.architecture, description.inputs, head.pooling, dense, head.normalized)
 
 
 def _record(description: Description, tokenizer: Tokenizer, digest: str) -> ServedModel:
     """The record but for the digest of what is yet to be written."""
     family, head, config = description.family, description.head, description.config
+    pair = None if head else _pair(description, tokenizer)
+    on_top = family.answer.ends_on_top * len(pair.suffix) if family.answer and pair else 0
     return ServedModel(
         name=description.name,
         task=family.task,
@@ -92,7 +97,7 @@ def _record(description: Description, tokenizer: Tokenizer, digest: str) -> Serv
         licence=description.licence,
         digest="",
         built_from=digest,
-        max_tokens=description.max_tokens,
+        max_tokens=description.max_tokens + on_top,
         pad_token_id=tokenizer_file.pad_token_id(description.transformer, config, tokenizer),
         position_offset=description.architecture.position_offset(config),
         inputs=description.inputs,
@@ -103,14 +108,16 @@ def _record(description: Description, tokenizer: Tokenizer, digest: str) -> Serv
         prompts=description.prompts,
         default_query_prompt=description.default_query_prompt,
         default_document_prompt=description.default_document_prompt,
-        pair=None if head else _pair(description, tokenizer),
+        pair=pair,
     )
 
 
 def _pair(description: Description, tokenizer: Tokenizer) -> PairLayout:
-    segments = "token_type_ids" in description.inputs
     family = description.family
     query_tokens = family.query_tokens or int(description.max_tokens * family.query_share)
+    if family.answer is not None:
+        return tokenizer_file.answer_layout(description.source, tokenizer, family.answer, query_tokens)
+    segments = "token_type_ids" in description.inputs
     return tokenizer_file.pair_layout(tokenizer, segments, query_tokens, family.truncation)
 
 

@@ -74,6 +74,39 @@ class RerankerGraph(nn.Module):
         return one_logit(self.backbone(**plain(row)).logits)
 
 
+class AnswerGraph(nn.Module):
+    """A causal language model asked for yes or no: logits float32 [B, 1], of `yes` less `no` after the last token.
+
+    Only those two rows of the output layer are in the graph.
+    """
+
+    output = "logits"
+
+    def __init__(self, model: Any, architecture: Architecture, inputs: Sequence[str], yes: int, no: int | None) -> None:
+        super().__init__()
+        self.model, self.backbone = model, model.base_model
+        rows = model.get_output_embeddings().weight.detach()
+        weight = rows[yes : yes + 1] if no is None else rows[yes : yes + 1] - rows[no : no + 1]
+        self.weight = nn.Parameter(weight.clone(), requires_grad=False)
+        self._architecture, self.inputs = architecture, tuple(inputs)
+        self._yes, self._no = yes, no
+        self.eval()
+
+    def forward(self, *matrices: Tensor) -> Tensor:
+        named = dict(zip(self.inputs, matrices, strict=True))
+        hidden = run(self.backbone, self._architecture, named)[0]
+        return nn.functional.linear(pool(hidden, named["attention_mask"], "lasttoken"), self.weight)
+
+    def reference(self, row: dict[str, Tensor]) -> Tensor:
+        """The answer's logit for one unpadded row, from the whole output layer."""
+        logits = self.model(**plain(row)).logits[:, -1]
+        found: Tensor = logits[:, self._yes] - (0 if self._no is None else logits[:, self._no])
+        return found[:, None]
+
+
+Graph = EmbedderGraph | RerankerGraph | AnswerGraph
+
+
 def run(backbone: nn.Module, architecture: Architecture, named: dict[str, Tensor]) -> Any:
     """The backbone on padded rows, everything explicit that it takes."""
     arguments = {name: matrix for name, matrix in named.items() if name != "pooling_mask"}

@@ -13,7 +13,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from export.graph import MASKED, EmbedderGraph, RerankerGraph
+from export.graph import MASKED, Graph
 
 OPSET = 17
 GRAPH = "model.onnx"
@@ -21,7 +21,7 @@ GRAPH = "model.onnx"
 _LARGEST_IN_ONE_FILE = 1_900_000_000
 
 
-def write(graph: EmbedderGraph | RerankerGraph, folder: Path) -> Path:
+def write(graph: Graph, folder: Path) -> Path:
     """Writes model.onnx (with model.onnx.data beside it when large) into `folder`."""
     path = folder / GRAPH
     axes: dict[str, dict[int, str]] = {name: {0: "batch", 1: "length"} for name in graph.inputs}

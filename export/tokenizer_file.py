@@ -4,11 +4,13 @@ Files in the field lack added tokens (a bare vocab.txt converted, XLM-R re-saved
 an end-of-text token only in the config. transformers knows how to mend each of them: what it loads is what is written.
 """
 
+from itertools import chain
 from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
+from export.catalogue import Answer
 from export.errors import ExportError
 from export.source import Source
 from serving.served_model import PairLayout, Truncation
@@ -72,6 +74,43 @@ def pair_layout(tokenizer: Tokenizer, segments: bool, query_tokens: int, truncat
         max_query_tokens=query_tokens,
         truncation=truncation,
     )
+
+
+def answer_layout(source: Source, tokenizer: Tokenizer, answer: Answer, query_tokens: int) -> PairLayout:
+    """The fixed pieces of a question to a language model, as token ids."""
+    begin, middle, end = (
+        tuple(chain.from_iterable(_ids(tokenizer, _with_bos(source, text)) for text in texts))
+        for texts in (answer.begin, answer.middle, answer.end)
+    )
+    return PairLayout(
+        prefix=begin,
+        middle=middle,
+        suffix=end,
+        segment_ids=False,
+        max_query_tokens=query_tokens,
+        max_passage_tokens=answer.passage_tokens,
+        truncation="passage",
+        query_text=answer.query,
+        passage_text=answer.passage,
+    )
+
+
+def answer_ids(source: Source, tokenizer: Tokenizer, answer: Answer) -> tuple[int, int | None]:
+    """The first token of the words for yes and for no; None where no word for no counts."""
+    found = {word: _ids(tokenizer, word)[:1] for word in (answer.yes, answer.no) if word}
+    for word, ids in found.items():
+        if not ids:
+            raise ExportError(f"{source.label}: its tokenizer has nothing for the answer {word!r}")
+    return found[answer.yes][0], found[answer.no][0] if answer.no else None
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text, add_special_tokens=False).ids) if text else ()
+
+
+def _with_bos(source: Source, text: str) -> str:
+    token = source.optional_json("tokenizer_config.json").get("bos_token") or ""
+    return text.replace("{bos}", token["content"] if isinstance(token, dict) else token)
 
 
 def _backend(source: Source) -> Tokenizer:

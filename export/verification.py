@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from export.errors import ExportError
-from export.graph import EmbedderGraph, RerankerGraph
+from export.graph import EmbedderGraph, Graph
 from serving.batching.matrices import Layout, pad
 from serving.batching.rows import Rows, take
 from serving.served_model import PairLayout, ServedModel
@@ -58,14 +58,14 @@ def texts() -> list[str]:
     return [*_TEXTS, *(topics[name] for name in ("assert", "booleans", "floating", "import", "dynamic-features"))]
 
 
-def verify(graph: EmbedderGraph | RerankerGraph, path: Path, model: ServedModel, tokenizer: Tokenizer) -> Verified:
+def verify(graph: Graph, path: Path, model: ServedModel, tokenizer: Tokenizer) -> Verified:
     """ExportError, which says by how much, when the graph in `path` differs from its torch original."""
     # Threads that wait for each other busily are slow beside anything else: on a loaded machine, three times as slow.
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // 2))
     rows = _pairs(tokenizer, model.pair, model) if model.pair else _singles(tokenizer, model)
     expected = np.concatenate([_original(graph, rows, i) for i in range(len(rows))])
     computed = _graph(path, rows, Layout(model.inputs, model.pad_token_id, model.position_offset))
-    is_logit = isinstance(graph, RerankerGraph)
+    is_logit = not isinstance(graph, EmbedderGraph)
     tolerance = LOGIT_TOLERANCE if is_logit else VECTOR_TOLERANCE
     difference = _difference(computed, expected, is_logit)
     if not difference <= tolerance:
@@ -117,7 +117,7 @@ def _rows(ids: list[list[int]], seconds: list[int] | None = None, pooled: list[i
     return Rows(flat, lengths, columns[0], columns[1])
 
 
-def _original(graph: EmbedderGraph | RerankerGraph, rows: Rows, index: int) -> NDArray[np.float32]:
+def _original(graph: Graph, rows: Rows, index: int) -> NDArray[np.float32]:
     unpadded = pad([take(rows, np.array([index]))], Layout(graph.inputs, 0))
     with torch.no_grad():
         row = {name: torch.from_numpy(array.copy()).long() for name, array in unpadded.arrays.items()}

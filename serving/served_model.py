@@ -37,7 +37,10 @@ class PairLayout(_Record):
     suffix: tuple[int, ...]
     segment_ids: bool = Field(description="token_type_ids are 1 from the passage on (BERT), else all 0")
     max_query_tokens: int = Field(description="queries longer than this (specials not counted) are cut")
+    max_passage_tokens: int = Field(0, description="of a window, at most; 0 for what fits beside the query")
     truncation: Truncation = Field("passage", description="rule for a pair that is to be cut to one row")
+    query_text: str = Field("{}", description="what is tokenised for a query, which takes the place of {}")
+    passage_text: str = Field("{}", description="the same for a passage")
 
     @property
     def specials(self) -> int:

@@ -16,6 +16,8 @@ from serving.tokenization import TokenizerPool, Tokens, cut, join, longest_first
 
 # Overlap of the windows of a long passage (BCEmbedding, models/reranker.py): 80 tokens, a quarter of a small window.
 LONGEST_OVERLAP = 80
+# The template that changes nothing.
+PLAIN = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Scorer:
     ) -> Scored:
         """`long_passage` is window, truncate or error; `deadline` in time.monotonic seconds."""
         started = time.perf_counter()
-        tokens = await self._tokenizer.tokenize([query, *passages])
+        tokens = await self._tokenizer.tokenize(self._texts(query, passages))
         rows, counts, truncated, query_truncated = self._rows(tokens, long_passage)
         tokenized = time.perf_counter()
         completed = await self._runtime.batcher.submit(rows, priority, deadline)
@@ -70,6 +72,13 @@ class Scorer:
             completed.compute_seconds,
         )
 
+    def _texts(self, query: str, passages: Sequence[str]) -> list[str]:
+        """As the model wants to read them: a language model is told which is which."""
+        pair = self._pair
+        if pair.query_text == pair.passage_text == PLAIN:
+            return [query, *passages]
+        return [pair.query_text.replace(PLAIN, query), *(pair.passage_text.replace(PLAIN, text) for text in passages)]
+
     def _rows(self, tokens: Tokens, long_passage: str) -> tuple[Rows, NDArray[np.int32], NDArray[np.bool_], bool]:
         """Pairs, windows per passage, passages cut, whether the query was cut. tokens: the query's, then passages'."""
         pair = self._pair
@@ -78,6 +87,7 @@ class Scorer:
             return self._longest_first(tokens.of(0), passages)
         query = tokens.of(0)[: pair.max_query_tokens]
         room = self._runtime.model.max_tokens - pair.specials - len(query)
+        room = min(room, pair.max_passage_tokens or room)
         pieces, counts, truncated = self._fit(passages, room, long_passage)
         head = np.concatenate([pair.prefix, query, pair.middle]).astype(np.int32)
         whole = surround(pieces, head, pair.suffix)

@@ -1,9 +1,15 @@
 """Which model is asked what, and which array of which reference must come out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from tests.conformance import kit
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.conformance import comparison, kit, recipes
+from tests.fakes import language_models
 
 # The instruction of the TART README, with which the kit's references were made.
 TART_INSTRUCTION = "retrieve a passage that answers this question from Wikipedia"
@@ -17,6 +23,13 @@ class Model:
     task: Literal["embed", "rerank"]
     family: str = ""  # "" where the files must show it
     max_tokens: int | None = None  # where the reference was made with fewer than the model takes
+    make: Callable[[Path, Path], Path] | None = None  # for a model that is not in the kit
+    tokenizer: str = ""  # the model of the kit whose tokenizer it takes
+
+    def folder(self, scratch: Path) -> Path:
+        """The model as its authors would ship it."""
+        models = kit.ROOT / "models"
+        return self.make(scratch / self.name, models / self.tokenizer) if self.make else models / self.name
 
 
 @dataclass(frozen=True)
@@ -43,13 +56,28 @@ class EmbedCase:
 
 @dataclass(frozen=True)
 class PairCase:
-    """Single pairs, cut to one row. `kind` of the reference's numbers: logit, probability, two logits."""
+    """Single pairs, cut to one row. `kind` of the reference's numbers: logit, probability, two logits, recipe."""
 
     model: str
     reference: str
     array: str
     kind: str = "logit"
     query: str = "{}"
+
+    @property
+    def terms(self) -> int:
+        """Of how many of the model's own outputs a score is the sum or difference."""
+        return 2 if self.kind == "two logits" or self.reference == "qwen3_reranker" else 1
+
+    def expected(self, folder: Path) -> NDArray[np.float32]:
+        """The logits of all pairs. A recipe computes them from the model in `folder`."""
+        if self.kind == "recipe":
+            computed: NDArray[np.float32] = getattr(recipes, self.reference)(folder, self.pairs())
+            return computed
+        found = kit.reference(self.reference)[self.array]
+        if self.kind == "two logits":  # a softmax over two labels is a sigmoid of their difference
+            return found[:, 1] - found[:, 0]
+        return comparison.logit(found) if self.kind == "probability" else found
 
     def __str__(self) -> str:
         return f"{self.reference}-{self.array}"
@@ -78,6 +106,8 @@ MODELS = {
         Model("luyug-electra-reranker", "rerank"),
         Model("gte-reranker-modernbert", "rerank", max_tokens=512),
         Model("tart-full", "rerank"),
+        Model("tiny-gemma", "rerank", "flag-llm-reranker", None, language_models.make_gemma, "e5-mistral"),
+        Model("tiny-qwen3", "rerank", "qwen3-reranker", 2048, language_models.make_qwen3, "gte-modernbert"),
     )
 }
 QUERY = {"side": "SIDE_QUERY"}
@@ -109,4 +139,6 @@ PAIR_CASES = (
     PairCase("luyug-electra-reranker", "luyug-electra-reranker.hf", "pairs_logit"),
     PairCase("gte-reranker-modernbert", "gte-reranker-modernbert.st", "pairs_logit"),
     PairCase("tart-full", "tart-full.hf", "pairs_logits", "two logits", TART_INSTRUCTION + " [SEP] {}"),
+    PairCase("tiny-gemma", "flag_llm_reranker", "pairs", "recipe"),
+    PairCase("tiny-qwen3", "qwen3_reranker", "pairs", "recipe"),
 )

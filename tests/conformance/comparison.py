@@ -33,7 +33,8 @@ def vectors(ours: NDArray[np.float32], reference: NDArray[np.float32], precision
 def logits(ours: NDArray[np.float32], reference: NDArray[np.float32], precision: str, terms: int = 1) -> Compared:
     """`terms`: of how many of the model's own outputs each number is the sum or difference."""
     difference = float(np.abs(ours - reference).max())
-    return Compared(len(ours), difference, LOGITS[precision] * terms, spearman(ours, reference))
+    tolerance = LOGITS[precision] * (terms if precision != "fp32" else 1)
+    return Compared(len(ours), difference, tolerance, spearman(ours, reference))
 
 
 def logit(probability: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 import grpc
@@ -15,7 +16,6 @@ from export.exporter import export
 from export.freshness import built_from, is_current
 from export.source import Source
 from serving.tritonserver import TritonPorts, TritonServer
-from tests.conformance import kit
 from tests.conformance.cases import Model
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -28,13 +28,19 @@ OUT = _REPOSITORY / "build" / "conformance"
 REPOSITORY = OUT / "repository"
 
 
+@cache
+def source(model: Model) -> Source:
+    """The model's own folder; a model that is not in the kit is made."""
+    return Source(model.folder(OUT / "sources"), model.name)
+
+
 def export_model(model: Model) -> Path:
     """The model's exported folder, made when it is missing or stale, its repository linked into REPOSITORY."""
-    source = Source(kit.ROOT / "models" / model.name, model.name)
+    made = source(model)
     entry = _entry(model) if model.max_tokens else None
     family = model.family or None
-    if not is_current(OUT / model.name, built_from(source, entry, family)):
-        export(source, OUT, entry, family, model.name)
+    if not is_current(OUT / model.name, built_from(made, entry, family)):
+        export(made, OUT, entry, family, model.name)
     link = REPOSITORY / model.name
     REPOSITORY.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink():

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
-from tests.conformance import comparison, kit
-from tests.conformance.cases import PAIR_CASES, PairCase
+from tests.conformance import comparison, deployment, kit
+from tests.conformance.cases import MODELS, PAIR_CASES, PairCase
 from tests.conformance.deployment import PRECISIONS
 from tests.conformance.page import Page
 
@@ -20,14 +20,6 @@ RUNS = [
     for precision in PRECISIONS
     for case in PAIR_CASES
 ]
-
-
-_AS_LOGIT = {
-    "logit": lambda found: found,
-    "probability": comparison.logit,
-    # A softmax over two labels is a sigmoid of their difference.
-    "two logits": lambda found: found[:, 1] - found[:, 0],
-}
 
 
 async def rerank(
@@ -48,15 +40,13 @@ async def rerank(
 async def test_pairs(case: PairCase, precision: str, channel: grpc.aio.Channel, page: Page) -> None:
     pairs = case.pairs()
     kept = [index for index, (query, _) in enumerate(pairs) if query]
-    expected = kit.reference(case.reference)[case.array][kept]
-    expected = _AS_LOGIT[case.kind](expected)
+    expected = case.expected(deployment.source(MODELS[case.model]).folder)[kept]
 
     calls = [rerank(channel, pairs[i][0], [pairs[i][1]], "LONG_PASSAGE_TRUNCATE") for i in kept]
     found = np.array([reply.results[0].logit for reply in await asyncio.gather(*calls)], np.float32)
-    terms = 2 if case.kind == "two logits" else 1
-    compared = comparison.logits(found, expected, precision, terms)
+    compared = comparison.logits(found, expected, precision, case.terms)
     one_by_one = np.array([(await rerank(channel, *_one(pairs[i]))).results[0].logit for i in kept[:8]], np.float32)
-    alone = comparison.logits(one_by_one, expected[:8], precision, terms)
+    alone = comparison.logits(one_by_one, expected[:8], precision, case.terms)
 
     page.add(case.reference, case.array, precision, compared)
     page.add(case.reference, f"{case.array}, alone", precision, alone)

@@ -1,0 +1,59 @@
+"""Reference implementations for families that the kit does not hold, after their model cards, in plain transformers.
+
+Slow and simple on purpose, and sharing nothing with the exporter: one pair at a time, no padding, no cache.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+Pair = tuple[str, str]
+Ids = Callable[[str], list[int]]
+
+
+def flag_llm_reranker(folder: Path, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+    """FlagEmbedding 1.4.2, inference/reranker/decoder_only/base.py, with its default prompt and max_length 512."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encode: Ids = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
+    question = (
+        "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing "
+        "a prediction of either 'Yes' or 'No'."
+    )
+    newline, prompt, yes = encode("\n"), encode(question), encode("Yes")[0]
+    longest = 512 + len(newline) + len(prompt)
+    rows = []
+    for query, passage in pairs:
+        front = [tokenizer.bos_token_id, *encode(f"A: {query}")[: 512 * 3 // 4]]
+        back = newline + encode(f"B: {passage}")[:512]
+        rows.append([*front, *back[: longest - len(front)], *newline, *prompt])
+    return np.array([logits[yes] for logits in _last_logits(folder, rows)], np.float32)
+
+
+def qwen3_reranker(folder: Path, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+    """The transformers example of the Qwen3-Reranker model card, for rows of up to 2048 tokens; logit of P(yes)."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    encode: Ids = lambda text: tokenizer.encode(text, add_special_tokens=False).ids  # noqa: E731
+    prefix = encode(
+        "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+        'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+    )
+    suffix = encode("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    task = "Given a web search query, retrieve relevant passages that answer the query"
+    rows = []
+    for query, passage in pairs:
+        ids = encode(f"<Instruct>: {task}\n<Query>: {query}\n<Document>: {passage}")
+        rows.append([*prefix, *ids[: 2048 - len(prefix) - len(suffix)], *suffix])
+    yes, no = encode("yes")[0], encode("no")[0]
+    return np.array([logits[yes] - logits[no] for logits in _last_logits(folder, rows)], np.float32)
+
+
+def _last_logits(folder: Path, rows: Sequence[list[int]]) -> list[Any]:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        return [model(torch.tensor([row]), use_cache=False).logits[0, -1].numpy() for row in rows]

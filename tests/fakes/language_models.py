@@ -1,0 +1,50 @@
+"""Tiny random causal language models in the layouts of Gemma and Qwen3, around a tokenizer that exists already."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from transformers import GemmaConfig, GemmaForCausalLM, PretrainedConfig, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model")
+_SHAPE = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 2048,
+}
+
+
+def make_gemma(folder: Path, tokenizer: Path) -> Path:
+    """Tied embeddings, as Gemma has them."""
+    config = GemmaConfig(vocab_size=_vocabulary(tokenizer), bos_token_id=1, eos_token_id=2, pad_token_id=0, **_SHAPE)
+    return _save(GemmaForCausalLM, config, folder, tokenizer)
+
+
+def make_qwen3(folder: Path, tokenizer: Path) -> Path:
+    """An output layer of its own, as the larger Qwen3 have it."""
+    config = Qwen3Config(vocab_size=_vocabulary(tokenizer), pad_token_id=0, tie_word_embeddings=False, **_SHAPE)
+    return _save(Qwen3ForCausalLM, config, folder, tokenizer)
+
+
+def _save(kind: type[PreTrainedModel], config: PretrainedConfig, folder: Path, tokenizer: Path) -> Path:
+    """Every weight is random, also those that start as zeros or ones: what is skipped must show."""
+    torch.manual_seed(0)
+    model = kind(config)
+    for parameter in model.parameters():
+        spread = 0.3 if parameter.dim() == 1 else 0.15
+        parameter.data += torch.randn_like(parameter) * spread
+    model.save_pretrained(folder)
+    for name in _TOKENIZER_FILES:
+        if (tokenizer / name).is_file():
+            shutil.copyfile(tokenizer / name, folder / name)
+    return folder
+
+
+def _vocabulary(tokenizer: Path) -> int:
+    from tokenizers import Tokenizer
+
+    return int(Tokenizer.from_file(str(tokenizer / "tokenizer.json")).get_vocab_size()) + 3
