@@ -20,6 +20,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from gateway.recall import Frozen
 from serving.errors import DeadlineExceeded, FailedPrecondition, Internal, Overloaded, SiftlineError, Unavailable
 
+MISSING = "INDEX_MISSING"
+_NO_INDEX = ("no such index", "unknown index name", "index not found")  # by version of the engine
+
 
 def connect(url: str, timeout_s: float) -> "redis.Redis":
     """A pool. When a connection breaks, its command is sent again on a new one: all of ours are idempotent."""
@@ -65,6 +68,6 @@ def translated(error: Exception) -> SiftlineError:
             "switch it on, or set index-durable to false",
             reason="INDEX_NOT_DURABLE",
         )
-    if isinstance(error, ResponseError) and "no such index" in str(error).lower():
-        return Unavailable("index: the collection's index is not there")
+    if isinstance(error, ResponseError) and any(words in str(error).lower() for words in _NO_INDEX):
+        return Unavailable("index: the collection's index is not there", reason=MISSING)
     return Internal(f"index: {type(error).__name__}")

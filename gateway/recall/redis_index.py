@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gateway.recall import Collection, Document, Indexed, Passage, layout
-from gateway.recall.connection import answering, connect
+from gateway.recall.connection import MISSING, answering, connect
 from gateway.recall.filter import Filter
 from gateway.recall.layout import document_key, index_name, pairs, stored_document
 from gateway.recall.query import compile_filter, compile_words
@@ -41,9 +41,13 @@ class RedisIndex:
 
     async def drop(self, uid: str, timeout_s: float) -> None:
         """Drops an index and its documents; nothing when it is not there."""
-        async with answering(timeout_s):
-            if index_name(uid).encode() in await self._redis.execute_command("FT._LIST"):
+        try:
+            async with answering(timeout_s):
                 await self._redis.execute_command("FT.DROPINDEX", index_name(uid), "DD")
+        except Unavailable as error:
+            if error.reason != MISSING:
+                raise
+        async with answering(timeout_s):
             await self._redis.delete(layout.journal_key(uid), layout.frozen_key(uid))
 
     async def scan(self, collection: Collection) -> AsyncIterator[list[str]]:

@@ -312,3 +312,15 @@ async def test_collections_are_listed_and_dropped(filled: Any) -> None:
     await filled.searches.DropCollection(pb.DropCollectionRequest(name="things"))
     await filled.searches.CreateCollection(pb.CreateCollectionRequest(name="things"))
     assert (await filled.searches.Count(pb.CountRequest(collection="things"))).count == 0
+
+
+async def test_of_many_creations_and_drops_at_once_one_succeeds(gateway: Any) -> None:
+    for _ in range(5):
+        create = (gateway.searches.CreateCollection(pb.CreateCollectionRequest(name="c")) for _ in range(20))
+        created = await asyncio.gather(*create, return_exceptions=True)
+        failed = [one.code() for one in created if isinstance(one, grpc.aio.AioRpcError)]
+        assert failed == [grpc.StatusCode.ALREADY_EXISTS] * 19
+        drop = (gateway.searches.DropCollection(pb.DropCollectionRequest(name="c")) for _ in range(20))
+        dropped = await asyncio.gather(*drop, return_exceptions=True)
+        assert {one.code() for one in dropped if isinstance(one, grpc.aio.AioRpcError)} <= {grpc.StatusCode.NOT_FOUND}
+        assert not (await gateway.searches.ListCollections(pb.ListCollectionsRequest())).collections
