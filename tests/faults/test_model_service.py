@@ -63,6 +63,12 @@ class Clients:
                 self.slowest = max(self.slowest, time.monotonic() - started)
 
 
+def metric(service: RunningService, name: str) -> float:
+    """A metric without labels, as Prometheus would read it."""
+    page = urllib.request.urlopen(f"http://{service.metrics}/metrics").read().decode()
+    return float(re.search(rf"^{name} (\S+)$", page, re.MULTILINE)[1])
+
+
 def wait_for_answer(service: RunningService) -> float:
     """Seconds until the service is ready and answers."""
     started = time.monotonic()
@@ -74,12 +80,15 @@ def wait_for_answer(service: RunningService) -> float:
 
 @pytest.mark.parametrize("victim", ["triton_python_backend_stub", "tritonserver"])
 def test_killed_under_load_it_comes_back_by_itself(service, victim) -> None:
+    recoveries = metric(service, "siftline_engine_recoveries_total")
     with Clients(service.address) as clients:
         time.sleep(0.5)
         descendants(service, victim[:15])[0].kill()
         service.wait_until(False, RECOVERY_SECONDS)
         wait_for_answer(service)
         time.sleep(0.5)
+    assert metric(service, "siftline_engine_recoveries_total") > recoveries
+    assert metric(service, "siftline_ready") == 1
     assert set(clients.codes) == {"OK", "UNAVAILABLE"}
     assert clients.slowest < ANSWER_SECONDS
 
@@ -98,12 +107,12 @@ def test_a_frozen_tritonserver_is_noticed_and_waiting_clients_are_told(service) 
 
 
 def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_behind(default_models: Path, tmp_path: Path) -> None:
-    texts = [f"text number {i} of a request that takes a while " * 20 for i in range(200)]
+    texts = [f"text number {i} of a request that takes a while " * 12 for i in range(150)]
     with model_service.running("services.embed", default_models / "all-minilm-l6-v2", tmp_path) as service:
         everything = psutil.Process(service.process.pid).children(recursive=True)
         with grpc.insecure_channel(service.address) as channel:
             call = embed_pb2_grpc.EmbedServiceStub(channel).Embed.future(embed_pb2.EmbedRequest(texts=texts))
-            time.sleep(0.3)
+            time.sleep(0.1)
             service.process.send_signal(signal.SIGTERM)
             assert call.result(timeout=60).count == len(texts)
         assert service.process.wait(30) == 0
