@@ -70,7 +70,7 @@ async def serve(  # noqa: PLR0913 what a server is made of, by name
     """Serves until SIGTERM or SIGINT, then says NOT_SERVING, answers what is in flight, and returns.
 
     `listen` is HOST:PORT. `interceptors` come innermost: errors that they raise are translated. `started` runs once the
-    port is bound; what makes the server ready calls `health.set_serving(True)` itself. Raises StartupError when the
+    port is bound (before, where the port is shared); what makes the server ready calls `health.set_serving(True)` itself. Raises StartupError when the
     port can't be had.
     """
     server = grpc.aio.server(
@@ -89,6 +89,9 @@ async def serve(  # noqa: PLR0913 what a server is made of, by name
     await health.set_serving(False)
     reflection.enable_server_reflection((*service_names, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)
     declare_methods(_methods(service_names))
+    if reuse_port and started is not None:
+        await started()  # the others have the port: one that is not ready must not take their callers
+        started = None
     _bind(server, listen)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
