@@ -70,8 +70,8 @@ async def serve(  # noqa: PLR0913 what a server is made of, by name
     """Serves until SIGTERM or SIGINT, then says NOT_SERVING, answers what is in flight, and returns.
 
     `listen` is HOST:PORT. `interceptors` come innermost: errors that they raise are translated. `started` runs once the
-    port is bound (before, where the port is shared); what makes the server ready calls `health.set_serving(True)` itself. Raises StartupError when the
-    port can't be had.
+    port is bound (before, where the port is shared); what makes the server ready calls `health.set_serving(True)`
+    itself. Raises StartupError when the port can't be had.
     """
     server = grpc.aio.server(
         interceptors=(RequestMetrics(), ErrorTranslation(), *interceptors),
