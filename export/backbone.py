@@ -38,6 +38,7 @@ def _load_float(description: Description) -> Any:
     try:
         model, report = _model_class(description).from_pretrained(
             str(source.folder),
+            config=_config(description),
             attn_implementation="eager",
             dtype=torch.float32,
             trust_remote_code=False,
@@ -52,7 +53,7 @@ def _load_float(description: Description) -> Any:
 
 def _load_int8(description: Description) -> Any:
     source = description.transformer
-    config = transformers.AutoConfig.from_pretrained(str(source.folder))
+    config = _config(description)
     model = _model_class(description).from_config(config, attn_implementation="eager", dtype=torch.float32)
     try:
         report = model.load_state_dict(load_int8_state_dict(source.folder), strict=False)
@@ -70,6 +71,24 @@ def _model_class(description: Description) -> Any:
     if description.family.task == "rerank":
         return transformers.AutoModelForSequenceClassification
     return transformers.AutoModel
+
+
+def _config(description: Description) -> Any:
+    """The model's config, with the rotary settings where this version of transformers looks for them.
+
+    transformers 5 writes them to `rope_parameters`; transformers 4 does not look there and takes its defaults.
+    """
+    config = transformers.AutoConfig.from_pretrained(str(description.transformer.folder), trust_remote_code=False)
+    rope = description.config.get("rope_parameters") or {}
+    per_layer = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
+    parts = {per_layer[kind]: rope[kind] for kind in per_layer if kind in rope} or (
+        {"rope_theta": rope} if rope else {}
+    )
+    for name, settings in parts.items():
+        if settings.get("rope_type", "default") != "default":
+            raise ExportError(f"{description.source.label}: {CONFIG} asks for rotary positions {settings['rope_type']}")
+        setattr(config, name, settings["rope_theta"])
+    return config
 
 
 def _require_complete(description: Description, missing: Any) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Side = Literal["query", "document"]
 Dtype = Literal["float32", "float16", "int8", "binary"]
-Truncation = Literal["error", "end", "start"]
+Truncation = Literal["error", "end", "start", "window"]
 Priority = Literal["interactive", "bulk"]
 LongPassage = Literal["window", "truncate", "error"]
 Recall = Literal["vector", "bm25", "hybrid"]

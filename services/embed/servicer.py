@@ -27,6 +27,7 @@ TRUNCATIONS = {
     embed_pb2.TRUNCATION_ERROR: "error",
     embed_pb2.TRUNCATION_END: "end",
     embed_pb2.TRUNCATION_START: "start",
+    embed_pb2.TRUNCATION_WINDOW: "window",
 }
 PRIORITIES = {
     embed_pb2.PRIORITY_UNSPECIFIED: Priority.INTERACTIVE,

@@ -15,6 +15,9 @@ from tests.fakes import language_models
 TART_INSTRUCTION = "retrieve a passage that answers this question from Wikipedia"
 
 
+QWEN3_INSTRUCTION = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
+
+
 @dataclass(frozen=True)
 class Model:
     """A folder of the kit and how it is exported."""
@@ -34,16 +37,27 @@ class Model:
 
 @dataclass(frozen=True)
 class EmbedCase:
-    """`inputs` names a list of the kit; `request` are further fields of the EmbedRequest."""
+    """`inputs` names a list of the kit; `request` are further fields of the EmbedRequest.
+
+    With `recipe`, the reference is computed by that recipe, with that prompt in front of each text.
+    """
 
     model: str
     reference: str
     array: str
     inputs: str
     request: dict[str, Any] = field(default_factory=dict)
+    recipe: str | None = None
 
     def __str__(self) -> str:
         return f"{self.reference}-{self.array}"
+
+    def expected(self, folder: Path) -> NDArray[np.float32]:
+        """Vectors of all texts."""
+        if self.recipe is None:
+            return kit.reference(self.reference)[self.array]
+        computed: NDArray[np.float32] = getattr(recipes, self.reference)(folder, self.texts(), self.recipe)
+        return computed
 
     def texts(self) -> list[str]:
         found = kit.inputs()[self.inputs]
@@ -99,6 +113,8 @@ MODELS = {
         Model("gte-modernbert", "embed"),
         Model("sbert-minilm", "embed"),
         Model("sbert-mpnet", "embed"),
+        Model("tiny-e5", "embed", "e5", None, lambda _, folder: folder, "gte-base"),
+        Model("tiny-qwen3-embedding", "embed", "", 512, language_models.make_qwen3_embedder, "gte-modernbert"),
         Model("bce-reranker", "rerank", "bce-reranker"),
         Model("bge-reranker", "rerank", "bge-reranker"),
         Model("st-cross-encoder", "rerank"),
@@ -129,6 +145,10 @@ EMBED_CASES = (
     EmbedCase("gte-modernbert", "gte-modernbert.st", "texts", "texts"),
     EmbedCase("sbert-minilm", "sbert-minilm.st", "texts", "texts"),
     EmbedCase("sbert-mpnet", "sbert-mpnet.st", "texts", "texts"),
+    EmbedCase("tiny-e5", "e5", "queries", "queries", QUERY, "query: "),
+    EmbedCase("tiny-e5", "e5", "passages", "texts", {}, "passage: "),
+    EmbedCase("tiny-qwen3-embedding", "qwen3_embedding", "queries", "queries", QUERY, QWEN3_INSTRUCTION),
+    EmbedCase("tiny-qwen3-embedding", "qwen3_embedding", "texts", "texts", {}, ""),
 )
 PAIR_CASES = (
     PairCase("bce-reranker", "bce-reranker.bce", "pairs", "probability"),

@@ -21,6 +21,9 @@ Rows that a service refuses (an empty text or query) are left out.
 """
 
 
+_ENOUGH_TO_RANK = 12
+
+
 @dataclass
 class Page:
     rows: dict[tuple[str, str, str], Compared] = field(default_factory=dict)
@@ -31,7 +34,7 @@ class Page:
     def write(self, path: Path) -> None:
         lines = [
             f"| {reference} | {what} | {precision} | {found.rows} | {found.difference:.1e} | {found.tolerance:.0e} | "
-            f"{found.spearman:.4f} |"
+            f"{f'{found.spearman:.4f}' if found.rows >= _ENOUGH_TO_RANK else ''} |"
             for (reference, what, precision), found in sorted(self.rows.items())
         ]
         path.parent.mkdir(parents=True, exist_ok=True)

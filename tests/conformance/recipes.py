@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 Pair = tuple[str, str]
 Ids = Callable[[str], list[int]]
@@ -51,6 +51,27 @@ def qwen3_reranker(folder: Path, pairs: Sequence[Pair]) -> NDArray[np.float32]:
         rows.append([*prefix, *ids[: 2048 - len(prefix) - len(suffix)], *suffix])
     yes, no = encode("yes")[0], encode("no")[0]
     return np.array([logits[yes] - logits[no] for logits in _last_logits(folder, rows)], np.float32)
+
+
+def e5(folder: Path, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
+    """The transformers example of the E5 model cards: mean of the tokens, normalised."""
+    return _embed(folder, texts, prompt, lambda hidden: hidden.mean(axis=0))
+
+
+def qwen3_embedding(folder: Path, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
+    """The transformers example of the Qwen3-Embedding model card: hidden state of the last token, normalised."""
+    return _embed(folder, texts, prompt, lambda hidden: hidden[-1])
+
+
+def _embed(folder: Path, texts: Sequence[str], prompt: str, pool: Callable[[Any], Any]) -> NDArray[np.float32]:
+    """Vectors of prompt + text, cut to 512 tokens."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(512)
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        rows = [torch.tensor([tokenizer.encode(prompt + text).ids]) for text in texts]
+        pooled = [pool(model(row).last_hidden_state[0].numpy()) for row in rows]
+    return np.stack([vector / np.linalg.norm(vector) for vector in pooled])
 
 
 def _last_logits(folder: Path, rows: Sequence[list[int]]) -> list[Any]:

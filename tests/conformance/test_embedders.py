@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
-from tests.conformance import comparison, kit
-from tests.conformance.cases import EMBED_CASES, EmbedCase
+from tests.conformance import comparison, deployment
+from tests.conformance.cases import EMBED_CASES, MODELS, EmbedCase
 from tests.conformance.deployment import PRECISIONS
 from tests.conformance.page import Page
 
@@ -35,7 +35,7 @@ async def embed(
 async def test_reference(case: EmbedCase, precision: str, channel: grpc.aio.Channel, page: Page) -> None:
     texts, prompts = case.texts(), case.prompts()
     kept = [index for index, text in enumerate(texts) if text]
-    expected = kit.reference(case.reference)[case.array][kept]
+    expected = case.expected(deployment.source(MODELS[case.model]).folder)[kept]
     texts, prompts = [texts[i] for i in kept], [prompts[i] for i in kept] if prompts else []
 
     together = comparison.vectors(await embed(channel, texts, prompts, case.request), expected, precision)

@@ -4,7 +4,17 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import GemmaConfig, GemmaForCausalLM, PretrainedConfig, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    GemmaConfig,
+    GemmaForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3Model,
+)
+
+from tests.fakes.models import write_json, write_modules
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model")
 _SHAPE = {
@@ -28,6 +38,17 @@ def make_qwen3(folder: Path, tokenizer: Path) -> Path:
     """An output layer of its own, as the larger Qwen3 have it."""
     config = Qwen3Config(vocab_size=_vocabulary(tokenizer), pad_token_id=0, tie_word_embeddings=False, **_SHAPE)
     return _save(Qwen3ForCausalLM, config, folder, tokenizer)
+
+
+def make_qwen3_embedder(folder: Path, tokenizer: Path) -> Path:
+    """Last token, normalised, prompts as Qwen3-Embedding names them."""
+    config = Qwen3Config(vocab_size=_vocabulary(tokenizer), pad_token_id=0, **_SHAPE)
+    _save(Qwen3Model, config, folder, tokenizer)
+    prompt = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
+    write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": prompt, "document": ""}})
+    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": 64, "pooling_mode_lasttoken": True})
+    write_modules(folder, {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"})
+    return folder
 
 
 def _save(kind: type[PreTrainedModel], config: PretrainedConfig, folder: Path, tokenizer: Path) -> Path:

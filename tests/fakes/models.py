@@ -25,6 +25,15 @@ def change_json(path: Path, **changes: object) -> None:
     write_json(path, json.loads(path.read_text("utf-8")) | changes)
 
 
+def write_modules(folder: Path, kinds: dict[str, str]) -> None:
+    """modules.json of sentence-transformers: kind of each module, and its subfolder."""
+    modules = [
+        {"idx": number, "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (kind, path) in enumerate(kinds.items())
+    ]
+    write_json(folder / "modules.json", modules)
+
+
 def _tokenizer() -> PreTrainedTokenizerFast:
     letters = [chr(code) for code in range(33, 127)]
     words = [*SPECIAL.values(), *letters, *(f"##{letter}" for letter in letters)]
@@ -55,12 +64,7 @@ def _save(kind: type[transformers.PreTrainedModel], folder: Path) -> None:
 def make_embedder(folder: Path) -> Path:
     """A sentence-transformers folder: mean pooling, normalised, 32 dimensions, 64 positions."""
     _save(BertModel, folder)
-    kinds = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
-    modules = [
-        {"idx": number, "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for number, (kind, path) in enumerate(kinds.items())
-    ]
-    write_json(folder / "modules.json", modules)
+    write_modules(folder, {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"})
     write_json(folder / "1_Pooling/config.json", {"word_embedding_dimension": HIDDEN, "pooling_mode_mean_tokens": True})
     return folder
 
