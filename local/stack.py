@@ -1,64 +1,26 @@
 """The whole of siftline on one machine: Redis, both services with their tritonservers, and the gateway."""
 
 import fcntl
-import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from local import ports as port_plan
-from local import redis
-from local.ports import HOST, Ports
+from local import endpoints, ports, redis
+from local.endpoints import Endpoints, address
+from local.ports import HOST
+from local.settings import StackSettings
 from serving.errors import FailedPrecondition, Unavailable
 from serving.supervisor import Program, Supervisor
 
-ENDPOINTS_FILE = "endpoints.json"
 # A large append-only file is read before the server answers; a model may be compiled and measured at its first start.
 REDIS_SECONDS, SERVICE_SECONDS, GATEWAY_SECONDS = 300.0, 600.0, 120.0
 GRACE_SECONDS = 40.0
 CHECK_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class StackSettings:
-    embed_model: Path
-    rerank_model: Path
-    ports: Ports
-    # Holds run/ (logs, endpoints.json) and redis/ (the index). One stack at a time.
-    state: Path
-    # Empty for the embedded server.
-    redis_url: str = ""
-
-    @property
-    def run(self) -> Path:
-        return self.state / "run"
-
-
-@dataclass(frozen=True)
-class TritonEndpoints:
-    grpc: str
-    http: str
-    metrics: str
-
-
-@dataclass(frozen=True)
-class Endpoints:
-    """What endpoints.json holds: host:port for gRPC, URLs for the rest."""
-
-    gateway: str
-    gateway_metrics: str
-    embed: str
-    embed_metrics: str
-    rerank: str
-    rerank_metrics: str
-    embed_triton: TritonEndpoints
-    rerank_triton: TritonEndpoints
-    redis: str
 
 
 @asynccontextmanager
@@ -78,26 +40,10 @@ async def running(settings: StackSettings) -> AsyncIterator[Endpoints]:
                 await supervisor.start(_redis(settings))
             await supervisor.start(_service("embed", settings), _service("rerank", settings))
             await supervisor.start(_gateway(settings))
-            with _published(settings) as endpoints:
-                yield endpoints
+            with endpoints.published(settings) as published:
+                yield published
         finally:
             await supervisor.stop()
-
-
-def endpoints(settings: StackSettings) -> Endpoints:
-    """The addresses of a stack with these settings."""
-    ports = settings.ports
-    return Endpoints(
-        gateway=_address(ports.gateway),
-        gateway_metrics=_metrics(ports.gateway_metrics),
-        embed=_address(ports.embed),
-        embed_metrics=_metrics(ports.embed_metrics),
-        rerank=_address(ports.rerank),
-        rerank_metrics=_metrics(ports.rerank_metrics),
-        embed_triton=_triton(ports.embed_triton_grpc, ports.embed_triton_http, ports.embed_triton_metrics),
-        rerank_triton=_triton(ports.rerank_triton_grpc, ports.rerank_triton_http, ports.rerank_triton_metrics),
-        redis=settings.redis_url or redis.embedded_url(ports.redis),
-    )
 
 
 def _redis(settings: StackSettings) -> Program:
@@ -113,12 +59,12 @@ def _redis(settings: StackSettings) -> Program:
 
 
 def _service(name: str, settings: StackSettings) -> Program:
-    ports = asdict(settings.ports)
-    triton = ",".join(str(ports[f"{name}_triton_{kind}"]) for kind in ("grpc", "http", "metrics"))
+    own = asdict(settings.ports)
+    triton = ",".join(str(own[f"{name}_triton_{kind}"]) for kind in ("grpc", "http", "metrics"))
     flags = {
         "model-dir": {"embed": settings.embed_model, "rerank": settings.rerank_model}[name],
-        "listen": _address(ports[name]),
-        "metrics": _address(ports[f"{name}_metrics"]),
+        "listen": address(own[name]),
+        "metrics": address(own[f"{name}_metrics"]),
         "triton-ports": triton,
         "log-dir": settings.run,
     }
@@ -126,16 +72,18 @@ def _service(name: str, settings: StackSettings) -> Program:
 
 
 def _gateway(settings: StackSettings) -> Program:
-    addresses = endpoints(settings)
+    addresses = endpoints.of(settings)
     flags = {
         "listen": addresses.gateway,
-        "metrics": _address(settings.ports.gateway_metrics),
+        "metrics": address(settings.ports.gateway_metrics),
         "embed": addresses.embed,
         "rerank": addresses.rerank,
-        "cache-url": addresses.redis,
-        "index-url": addresses.redis,
     }
-    return _module("gateway", "gateway", flags, settings, GATEWAY_SECONDS)
+    # Not as flags: everybody on the machine may read those, and a URL may hold a password.
+    url = settings.redis_url or redis.embedded_url(settings.ports.redis)
+    program = _module("gateway", "gateway", flags, settings, GATEWAY_SECONDS)
+    urls = {"SIFTLINE_GATEWAY_CACHE_URL": url, "SIFTLINE_GATEWAY_INDEX_URL": url}
+    return replace(program, environment={**program.environment, **urls})
 
 
 def _module(
@@ -148,13 +96,15 @@ def _module(
         check=_serving(str(flags["listen"])),
         ready_seconds=ready_seconds,
         grace_seconds=GRACE_SECONDS,
+        # http_proxy of the environment is not meant for this machine.
+        environment={"no_grpc_proxy": HOST},
     )
 
 
 def _serving(address: str) -> Callable[[], Awaitable[None]]:
     async def check() -> None:
         # A channel of its own each time: one that was refused waits longer and longer before it tries again.
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with grpc.aio.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
             try:
                 reply = await health_pb2_grpc.HealthStub(channel).Check(
                     health_pb2.HealthCheckRequest(), timeout=CHECK_SECONDS
@@ -168,20 +118,7 @@ def _serving(address: str) -> Callable[[], Awaitable[None]]:
 
 
 def _require_ports(settings: StackSettings) -> None:
-    port_plan.require_free(settings.ports, without="redis" if settings.redis_url else "")
-
-
-@contextmanager
-def _published(settings: StackSettings) -> Iterator[Endpoints]:
-    """endpoints.json is there, whole, exactly while the stack is ready."""
-    file = settings.run / ENDPOINTS_FILE
-    draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps(asdict(endpoints(settings)), indent=2) + "\n")
-    draft.rename(file)
-    try:
-        yield endpoints(settings)
-    finally:
-        file.unlink(missing_ok=True)
+    ports.require_free(settings.ports, without="redis" if settings.redis_url else "")
 
 
 @contextmanager
@@ -193,15 +130,3 @@ def _lock(file: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise FailedPrecondition(f"another siftline runs in {file.parent.parent}") from error
         yield
-
-
-def _address(port: int) -> str:
-    return f"{HOST}:{port}"
-
-
-def _metrics(port: int) -> str:
-    return f"http://{HOST}:{port}/metrics"
-
-
-def _triton(grpc_port: int, http: int, metrics: int) -> TritonEndpoints:
-    return TritonEndpoints(_address(grpc_port), f"http://{HOST}:{http}", _metrics(metrics))

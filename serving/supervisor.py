@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import time
 from asyncio.subprocess import Process
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from serving import child_process
@@ -33,6 +34,8 @@ class Program:
     ready_seconds: float
     # How long it may take to end by itself after SIGTERM.
     grace_seconds: float
+    # Besides what this process has in its own.
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Child:
@@ -47,7 +50,7 @@ class Child:
         """Returns when the program is ready; Unavailable, with its last line, when it ends instead."""
         self.program.log.parent.mkdir(parents=True, exist_ok=True)
         with self.program.log.open("ab") as log:
-            self._process = await child_process.start(self.program.command, log)
+            self._process = await child_process.start(self.program.command, log, os.environ | self.program.environment)
         await self._wait_until_ready(self._process)
 
     def watch(self) -> None:

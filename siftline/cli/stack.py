@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from local.stack import Endpoints, StackSettings
+    from local.endpoints import Endpoints
+    from local.settings import StackSettings
 
 EMBED_MODEL, RERANK_MODEL = "all-minilm-l6-v2", "siftline-minilm-l6-reranker"
 
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings(options: argparse.Namespace) -> "StackSettings":
     from local import ports
-    from local.stack import StackSettings
+    from local.settings import StackSettings
 
     return StackSettings(
         embed_model=options.models / options.embed_model,
