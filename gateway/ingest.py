@@ -14,6 +14,7 @@ from gateway.embedding_cache import Row
 from gateway.intake import Intake
 from gateway.metrics import DOCUMENTS, stage
 from gateway.patience import patiently
+from gateway.prefix import prefix
 from gateway.recall import Collection, Document, FieldType, Frozen, Indexed, Recall
 from gateway.recall.registry import Registry, check_model
 from gateway.settings import GatewaySettings
@@ -141,8 +142,9 @@ class Ingest:
         return _Vectors(collection.uid, vectors, sum(row.tokens for row in embedded), len(known) - len(new))
 
     async def _embed(self, collection: Collection, texts: Sequence[str], deadline: Deadline) -> list[Row]:
+        limits = (await self._embedder.model(deadline)).limits
         request = embed_pb2.EmbedRequest(
-            texts=texts,
+            texts=[prefix(text, limits.max_text_bytes) for text in texts],
             side=embed_pb2.SIDE_DOCUMENT,
             dtype=embed_pb2.DTYPE_FLOAT16,
             truncation=embed_pb2.TRUNCATION_END,

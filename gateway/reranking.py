@@ -11,7 +11,8 @@ from gateway.breaker import Breaker
 from gateway.clients import RerankClient
 from gateway.deadline import Deadline
 from gateway.degradation import Degradation
-from serving.errors import DeadlineExceeded, Internal, Overloaded, SiftlineError
+from gateway.prefix import prefix
+from serving.errors import DeadlineExceeded, Internal, InvalidArgument, Overloaded, SiftlineError
 from siftline.rerank.v1 import rerank_pb2
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ class Reranking:
             return Degradation.RERANK_TIMEOUT
         except Overloaded:
             return Degradation.RERANK_OVERLOADED
+        except InvalidArgument as error:  # these passages, and not the service, are the matter
+            log.warning("second stage: %s", error)
+            return Degradation.RERANK_UNAVAILABLE
         except SiftlineError as error:
             self._breaker.failed()
             log.warning("second stage: %s", error)
@@ -58,17 +62,23 @@ class Reranking:
     async def _score(self, client: RerankClient, query: str, passages: Sequence[str], deadline: Deadline) -> Scores:
         limits = (await client.model(deadline)).limits
         size = limits.max_passages or len(passages)
-        cut = [_cut(passage, limits.max_text_bytes) for passage in passages]
-        parts = [cut[at : at + size] for at in range(0, len(cut), size)]
-        replies = await _all(*(client.rerank(_request(query, part), deadline) for part in parts))
+        fitting = [prefix(passage, limits.max_text_bytes) for passage in passages]
+        parts = [fitting[at : at + size] for at in range(0, len(fitting), size)]
+        try:
+            replies = await _all(*(client.rerank(_request(query, part), deadline) for part in parts))
+        except InvalidArgument:  # too many windows in all: the beginnings of the passages have to do
+            replies = await _all(*(client.rerank(_request(query, part, cut=True), deadline) for part in parts))
         if len({reply.fingerprint for reply in replies}) != 1:
             raise Internal("rerank service: parts of one search were scored by different models")
         scores = [pair for reply, part in zip(replies, parts, strict=True) for pair in _in_order(reply, len(part))]
         return Scores(scores, replies[0].fingerprint)
 
 
-def _request(query: str, passages: Sequence[str]) -> rerank_pb2.RerankRequest:
-    return rerank_pb2.RerankRequest(query=query, passages=passages, order=rerank_pb2.ORDER_INPUT)
+def _request(query: str, passages: Sequence[str], *, cut: bool = False) -> rerank_pb2.RerankRequest:
+    long_passage = rerank_pb2.LONG_PASSAGE_TRUNCATE if cut else rerank_pb2.LONG_PASSAGE_WINDOW
+    return rerank_pb2.RerankRequest(
+        query=query, passages=passages, order=rerank_pb2.ORDER_INPUT, long_passage=long_passage
+    )
 
 
 def _in_order(reply: rerank_pb2.RerankResponse, count: int) -> list[tuple[float, float]]:
@@ -76,13 +86,6 @@ def _in_order(reply: rerank_pb2.RerankResponse, count: int) -> list[tuple[float,
     if sorted(by_index) != list(range(count)) or not all(math.isfinite(logit) for logit, _ in by_index.values()):
         raise Internal("rerank service: scores are missing or not finite")
     return [by_index[index] for index in range(count)]
-
-
-def _cut(passage: str, max_bytes: int) -> str:
-    """The passage, or as much of its beginning as the service takes."""
-    if not max_bytes or len(passage) * 4 <= max_bytes:
-        return passage
-    return passage.encode()[:max_bytes].decode(errors="ignore")
 
 
 async def _all(*calls: Coroutine[Any, Any, rerank_pb2.RerankResponse]) -> list[rerank_pb2.RerankResponse]:

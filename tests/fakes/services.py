@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 import grpc
 import numpy as np
 
-from serving.errors import SiftlineError
+from serving.errors import InvalidArgument, SiftlineError
+from serving.limits import check_text
 from serving.server import ErrorTranslation
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 
 DIMENSIONS = 32
 MAX_TOKENS = 512
+MAX_TEXT_BYTES = 1 << 20
+MAX_CHARACTERS = 100_000  # of all passages to rerank whole
 
 
 @dataclass
@@ -73,6 +76,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
     ) -> embed_pb2.EmbedResponse:
         self.calls.append(list(request.texts))
         await self.faults.strike()
+        check_text("texts", max(request.texts, key=len), MAX_TEXT_BYTES)
         dimensions = request.dimensions or DIMENSIONS
         shared = [request.prompt_text + request.prompt_name] * len(request.texts)
         given = [
@@ -101,7 +105,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
             max_tokens=MAX_TOKENS,
             prompts={"query": "search: "},
             limits=embed_pb2.Limits(
-                max_texts=256, max_text_bytes=1 << 20, max_message_bytes=64 << 20, max_prompt_bytes=4096
+                max_texts=256, max_text_bytes=MAX_TEXT_BYTES, max_message_bytes=64 << 20, max_prompt_bytes=4096
             ),
         )
 
@@ -119,6 +123,11 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
     ) -> rerank_pb2.RerankResponse:
         self.calls.append(len(request.passages))
         await self.faults.strike()
+        if (
+            request.long_passage != rerank_pb2.LONG_PASSAGE_TRUNCATE
+            and sum(map(len, request.passages)) > MAX_CHARACTERS
+        ):
+            raise InvalidArgument("passages", "too many windows")
         query = set(words(request.query))
         results = []
         for index, passage in enumerate(request.passages):

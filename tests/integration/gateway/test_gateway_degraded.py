@@ -178,6 +178,15 @@ async def test_more_searches_than_there_is_room_for(gateways: Any, redis_server:
     assert not (await search(gateway)).degraded
 
 
+async def test_passages_too_long_to_be_read_whole_are_read_from_their_beginning(filled: Any) -> None:
+    documents = [pb.Document(id=f"long{n}", text=f"word3 word4 long{n} " + "filler " * 3000) for n in range(10)]
+    await filled.searches.Upsert(pb.UpsertRequest(collection="c", documents=documents))
+    for _ in range(8):  # more often than the breaker has patience
+        reply = await search(filled, recall_depth=30, top_k=30)
+        assert not reply.degraded
+        assert filled.rerank.calls[-2:] == [30, 30]
+
+
 async def test_passages_go_out_in_parts_of_what_the_service_takes(filled: Any) -> None:
     documents = [pb.Document(id=f"e{n}", text=f"more{n}") for n in range(1000)]
     await filled.searches.Upsert(pb.UpsertRequest(collection="c", documents=documents))

@@ -277,6 +277,14 @@ async def test_a_document_that_is_there_already_is_not_embedded_again(filled: An
     assert found.hits[0].id == "a"
 
 
+async def test_the_longest_title_and_text_there_may_be(filled: Any) -> None:
+    longest = pb.Document(id="long", title="t" * 4096, text="é" * (1 << 19))
+    assert (await filled.searches.Upsert(pb.UpsertRequest(collection="things", documents=[longest]))).upserted == 1
+    got = await filled.searches.Get(pb.GetRequest(collection="things", ids=["long"]))
+    assert got.documents[0] == longest
+    assert (await filled.searches.Search(search("red apples"))).hits[0].id == "a"
+
+
 async def test_an_upsert_waits_for_room_and_for_a_restart(filled: Any) -> None:
     filled.embed.faults.error = Overloaded("full", retry_after=0.1)
     upsert = pb.UpsertRequest(collection="things", documents=[pb.Document(id="late", text="late text")])
