@@ -40,7 +40,7 @@ async def run_workers(module: str, settings: BaseSettings, changes: Mapping[str,
 
 
 def _worker(module: str, facts: Mapping[str, object], number: int) -> Program:
-    flags = (f"--{name.replace('_', '-')}={value}" for name, value in facts.items())
+    flags = (f"--{name.replace('_', '-')}={value}" for name, value in facts.items() if value is not None)
     log = Path(str(facts["log_dir"])) / f"{module.rpartition('.')[2]}-worker-{number}.log"
     command = (sys.executable, "-m", module, *flags)
     grace = float(str(facts["drain_seconds"])) + 5
