@@ -1,6 +1,7 @@
 """The settings in the manifests are settings that the deployables have."""
 
 import os
+from pathlib import Path
 
 import pytest
 from pydantic_settings import BaseSettings
@@ -53,3 +54,12 @@ def test_a_password_reaches_both_ends() -> None:
             variables = environment(container, objects)
             for url in ("SIFTLINE_GATEWAY_CACHE_URL", "SIFTLINE_GATEWAY_INDEX_URL"):
                 assert ":$(REDIS_PASSWORD)@" in variables[url]
+
+
+def test_the_keys_file_is_in_a_mounted_secret() -> None:
+    objects = build("overlays/prod")
+    gateway = next(each for each in containers(objects) if each.owner == "siftline-gateway")
+    file = Path(environment(gateway, objects)["SIFTLINE_GATEWAY_KEYS_FILE"])
+    mounts = {mount["mountPath"]: mount["name"] for mount in gateway.spec["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in gateway.pod["volumes"]}
+    assert "secret" in volumes[mounts[str(file.parent)]]
