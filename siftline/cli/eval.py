@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trace", type=argparse.FileType("w"), metavar="FILE", help="write what every search found, as JSON lines"
     )
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE", help="take what was found from such a file; for other weights and depths"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     server.add_address(parser)
 
@@ -61,8 +64,9 @@ def run(options: argparse.Namespace) -> int:
 
 async def _eval(options: argparse.Namespace) -> None:
     from siftline.evaluation import dataset, publishing
-    from siftline.evaluation.evaluate import Plan, evaluate
+    from siftline.evaluation.evaluate import Evaluation
     from siftline.evaluation.progress import Shown
+    from siftline.evaluation.report import Plan
 
     judged = dataset.read(options.dataset, options.split, options.distractors)
     plan = Plan(
@@ -76,9 +80,9 @@ async def _eval(options: argparse.Namespace) -> None:
         recall_weight=options.recall_weight,
     )
     sample = judged.sample(options.queries, options.seed)
-    with Shown(hidden=options.quiet) as bars, options.trace or nullcontext() as trace:
+    with Shown(hidden=options.quiet) as bars, options.trace or nullcontext() as record:
         async with AsyncClient(options.address) as client:
-            report = await evaluate(client, sample, plan, bars, trace)
+            report = await Evaluation(client, sample, plan, bars, record=record, replay=options.replay).run()
     folder = options.out or Path("build/eval") / f"{judged.name}-{judged.split}"
     publishing.write(report, folder)
     print((folder / "report.md").read_text())

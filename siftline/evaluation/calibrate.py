@@ -10,8 +10,8 @@ from siftline.client import AsyncClient
 from siftline.evaluation import collection, thresholds
 from siftline.evaluation.calibration import Fitted, Judged, Kind, Weight, fit_map, fit_weight
 from siftline.evaluation.dataset import Dataset
-from siftline.evaluation.evaluate import Bars
 from siftline.evaluation.methods import Candidate
+from siftline.evaluation.progress import Bars
 from siftline.evaluation.searching import How, search_all
 from siftline.results import Calibration, Recall
 

@@ -1,150 +1,89 @@
-"""One evaluation from a set on disk to a report. Read `evaluate` top to bottom."""
+"""One evaluation from a set on disk to a report. Read `Evaluation.run` top to bottom."""
 
-import json
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from typing import IO, Protocol
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
 
 from siftline.client import AsyncClient
-from siftline.evaluation import collection, latency
+from siftline.evaluation import collection, latency, trace
 from siftline.evaluation.collection import Corpus
-from siftline.evaluation.comparison import Measured, compare
+from siftline.evaluation.comparison import compare
 from siftline.evaluation.dataset import Dataset
+from siftline.evaluation.files import BadDataset
 from siftline.evaluation.latency import Latency
 from siftline.evaluation.measures import BCE_DEPTH, Rankings, llama_index
-from siftline.evaluation.methods import Candidate, Method, ranking
+from siftline.evaluation.methods import Method, ranking
+from siftline.evaluation.progress import Bars
+from siftline.evaluation.report import Plan, Report, Row
 from siftline.evaluation.searching import How, search_all
-from siftline.results import Model, Recall
-
-RECALL_DEPTH = 50  # of an evaluation without the second stage
-
-
-class Bars(Protocol):
-    """Shows progress: called with a title and a total, gives the function that is told how much is done."""
-
-    def __call__(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]: ...
+from siftline.evaluation.trace import Found
+from siftline.results import Recall
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is measured.
-
-    depths: passages that the second stage scores; none for no second stage
-    sizes: corpora of so many passages are searched besides the whole one
-    latency_searches: timed one at a time, of each method on the whole corpus; 0 for none
-    recall_weight: None for the collection's
+class Evaluation:
+    """One run. What searches find is written to `record`; with `replay`, the file of another run, nothing is searched
+    but for its latency. Errors: SiftlineError, BadDataset.
     """
 
-    recalls: tuple[Recall, ...] = ("vector", "bm25", "hybrid")
-    depths: tuple[int, ...] = (10, 20, 50)
-    sizes: tuple[int, ...] = ()
-    cutoffs: tuple[int, ...] = (1, 5, 10)
-    concurrency: int = 4
-    latency_searches: int = 50
-    seed: int = 0
-    recall_weight: float | None = None
+    def __init__(
+        self,
+        client: AsyncClient,
+        dataset: Dataset,
+        plan: Plan,
+        bars: Bars,
+        *,
+        record: IO[str] | None = None,
+        replay: Path | None = None,
+    ) -> None:
+        self._client = client
+        self._dataset = dataset
+        self._plan = plan
+        self._bars = bars
+        self._record = record
+        self._replayed = trace.read(replay, plan.recall_weight or 0.0) if replay else None
 
-    @property
-    def depth(self) -> int:
-        """How deep every search goes."""
-        return max(self.depths, default=max(RECALL_DEPTH, *self.cutoffs))
+    async def run(self) -> Report:
+        report = await self._begun()
+        with report.timed("indexing"), self._bars("indexing", report.passages) as shown:
+            corpus = await collection.ensure(self._client, self._dataset, lambda progress: shown(progress.seen))
+        if self._plan.recall_weight is None and self._replayed is None:
+            report.recall_weight = (await self._client.get_collection(corpus.collection)).recall_weight
+        for size in self._sizes(report.passages):
+            with report.timed("searching"):
+                found = {recall: await self._find(corpus, recall, size) for recall in self._plan.recalls}
+            with report.timed("statistics"):
+                report.rows += self._rows(found, size)
+        if self._plan.latency_searches:
+            with report.timed("latency"):
+                timings = {method: await self._latency(corpus, method) for method in self._plan.methods}
+            report.rows = [row.timed(timings) if row.passages == report.passages else row for row in report.rows]
+        return report
 
-    @property
-    def methods(self) -> list[Method]:
-        return [Method(recall, depth) for recall in self.recalls for depth in (0, *sorted(self.depths))]
+    async def _begun(self) -> Report:
+        models = {"embed": await self._client.embed_model()}
+        if self._plan.depths:
+            models["rerank"] = await self._client.rerank_model()
+        return Report(
+            dataset=self._dataset.name,
+            split=self._dataset.split,
+            queries=len(self._dataset.queries),
+            passages=len(self._dataset.documents),
+            plan=self._plan,
+            recall_weight=self._plan.recall_weight or 0.0,
+            models=models,
+        )
 
-    @property
-    def measured_cutoffs(self) -> list[int]:
-        """Those that a search reaches, and its depth: what recall does not find there, no second stage can lift."""
-        return sorted({cutoff for cutoff in self.cutoffs if cutoff < self.depth} | {self.depth})
+    def _sizes(self, whole: int) -> list[int]:
+        return [*sorted(size for size in set(self._plan.sizes) if size < whole), whole]
 
-
-@dataclass(frozen=True)
-class Row:
-    """One method on a corpus of one size. `llama_index` where BCEmbedding's settings can be had."""
-
-    method: Method
-    passages: int
-    measures: dict[str, Measured]
-    llama_index: dict[str, float] | None = None
-    latency: Latency | None = None
-
-
-@dataclass
-class Report:
-    """What was measured. seconds: of each part of the work; the rows on the whole corpus come last."""
-
-    dataset: str
-    split: str
-    queries: int
-    passages: int
-    plan: Plan
-    recall_weight: float
-    models: dict[str, Model]
-    rows: list[Row] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def timed(self, part: str) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        self.seconds[part] = round(self.seconds.get(part, 0.0) + time.monotonic() - started, 1)
-
-
-async def evaluate(
-    client: AsyncClient, dataset: Dataset, plan: Plan, bars: Bars, trace: IO[str] | None = None
-) -> Report:
-    """Writes what every search found to `trace`, one JSON object a line. Raises SiftlineError."""
-    report = await _begun(client, dataset, plan)
-    with report.timed("indexing"), bars("indexing", report.passages) as shown:
-        corpus = await collection.ensure(client, dataset, lambda progress: shown(progress.seen))
-    if plan.recall_weight is None:
-        report.recall_weight = (await client.get_collection(corpus.collection)).recall_weight
-    for size in (*sorted(size for size in set(plan.sizes) if size < report.passages), report.passages):
-        with report.timed("searching"):
-            rankings = await _rankings(client, dataset, corpus, plan, size, bars, trace)
-        with report.timed("statistics"):
-            measured = compare(rankings, dataset.relevant, plan.measured_cutoffs, plan.seed)
-        whole = size == report.passages
-        for method, measures in measured.items():
-            extra = _llama_index(plan, rankings, method, dataset) if whole else None
-            timing = await _timed(client, dataset, corpus, plan, method, bars, report) if whole else None
-            report.rows.append(Row(method, size, measures, extra, timing))
-    return report
-
-
-async def _begun(client: AsyncClient, dataset: Dataset, plan: Plan) -> Report:
-    models = {"embed": await client.embed_model()}
-    if plan.depths:
-        models["rerank"] = await client.rerank_model()
-    return Report(
-        dataset=dataset.name,
-        split=dataset.split,
-        queries=len(dataset.queries),
-        passages=len(dataset.documents),
-        plan=plan,
-        recall_weight=plan.recall_weight or 0.0,
-        models=models,
-    )
-
-
-async def _rankings(
-    client: AsyncClient,
-    dataset: Dataset,
-    corpus: Corpus,
-    plan: Plan,
-    size: int,
-    bars: Bars,
-    trace: IO[str] | None,
-) -> dict[Method, Rankings]:
-    """One search for each query and first stage, as deep as the deepest method: it holds the shallower ones."""
-    rankings: dict[Method, Rankings] = {}
-    for recall in plan.recalls:
-        with bars(f"{recall}, {size} passages", len(dataset.queries)) as shown:
+    async def _find(self, corpus: Corpus, recall: Recall, size: int) -> Found:
+        """One search for each query, as deep as the deepest method: it holds the shallower ones."""
+        if self._replayed is not None:
+            return self._replay(recall, size)
+        plan, dataset = self._plan, self._dataset
+        with self._bars(f"{recall}, {size} passages", len(dataset.queries)) as shown:
             found = await search_all(
-                client,
+                self._client,
                 corpus.collection,
                 dataset.queries,
                 How(recall, plan.depth, bool(plan.depths), plan.recall_weight),
@@ -152,33 +91,39 @@ async def _rankings(
                 concurrency=plan.concurrency,
                 report=shown,
             )
-        if trace is not None:
-            trace.writelines(_traced(query, recall, size, each) for query, each in found.items())
-        for method in plan.methods:
-            if method.recall == recall:
-                rankings[method] = {query: ranking(found[query], method.depth) for query in found}
-    return rankings
+        if self._record is not None:
+            trace.write(self._record, recall, size, found)
+        return found
 
+    def _replay(self, recall: Recall, size: int) -> Found:
+        known = (self._replayed or {}).get((recall, size), {})
+        missing = self._dataset.queries.keys() - known.keys()
+        if missing:
+            raise BadDataset(f"the trace has no {recall} search of {size} passages for query {min(missing)!r}")
+        return {query: known[query] for query in self._dataset.queries}
 
-def _traced(query: str, recall: Recall, size: int, found: Sequence[Candidate]) -> str:
-    candidates = [(each.id, each.logit, each.cosine) for each in found]
-    return json.dumps({"query": query, "recall": recall, "passages": size, "candidates": candidates}) + "\n"
+    def _rows(self, found: Mapping[Recall, Found], size: int) -> list[Row]:
+        rankings: dict[Method, Rankings] = {
+            method: {query: ranking(each, method.depth) for query, each in found[method.recall].items()}
+            for method in self._plan.methods
+        }
+        relevant, plan = self._dataset.relevant, self._plan
+        compared = compare(rankings, relevant, plan.measured_cutoffs, plan.seed)
+        return [
+            # BCEmbedding's second stage looks at 10 passages, so 10 has to be one of the depths.
+            Row(
+                method,
+                size,
+                measures,
+                llama_index(rankings[method], relevant) if method.depth in (0, BCE_DEPTH) else None,
+            )
+            for method, measures in compared.items()
+        ]
 
-
-def _llama_index(
-    plan: Plan, rankings: dict[Method, Rankings], method: Method, dataset: Dataset
-) -> dict[str, float] | None:
-    """With the cut-offs of BCEmbedding: the second stage over 10 passages, which has to be one of the depths."""
-    return llama_index(rankings[method], dataset.relevant) if method.depth in (0, BCE_DEPTH) else None
-
-
-async def _timed(
-    client: AsyncClient, dataset: Dataset, corpus: Corpus, plan: Plan, method: Method, bars: Bars, report: Report
-) -> Latency | None:
-    queries = list(dataset.sample(plan.latency_searches, plan.seed).queries.values())[: plan.latency_searches]
-    if not queries:
-        return None
-    with report.timed("latency"), bars(f"latency, {method.name}", len(queries)) as shown:
-        return await latency.measure(
-            client, corpus.collection, queries, method, recall_weight=plan.recall_weight, report=shown
-        )
+    async def _latency(self, corpus: Corpus, method: Method) -> Latency:
+        plan = self._plan
+        queries = list(self._dataset.sample(plan.latency_searches, plan.seed).queries.values())
+        with self._bars(f"latency, {method.name}", len(queries)) as shown:
+            return await latency.measure(
+                self._client, corpus.collection, queries, method, recall_weight=plan.recall_weight, report=shown
+            )

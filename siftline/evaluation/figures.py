@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from siftline.evaluation.evaluate import Report, Row
 from siftline.evaluation.markdown import main_measure
+from siftline.evaluation.report import Report, Row
 from siftline.results import Recall
 
 COLOURS: dict[Recall, str] = {"vector": "#1f6feb", "bm25": "#8a6d3b", "hybrid": "#0a8f5b"}

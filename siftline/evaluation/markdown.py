@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from siftline.evaluation.comparison import Measured
-from siftline.evaluation.evaluate import Report, Row
 from siftline.evaluation.measures import BCE_DEPTH, BCE_TOP
+from siftline.evaluation.report import Report, Row
 
 _DIGITS = 3
 

@@ -1,16 +1,22 @@
 """Progress bars on stderr."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
+class Bars(Protocol):
+    """Shows progress: called with a title and a total, gives the function that is told how much is done."""
+
+    def __call__(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]: ...
+
+
 class Shown:
-    """Implements evaluate.Bars; one line for each part of the work."""
+    """Implements Bars; one line for each part of the work."""
 
     def __init__(self, *, hidden: bool = False) -> None:
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from siftline.evaluation import figures, markdown
-from siftline.evaluation.evaluate import Report
+from siftline.evaluation.report import Report
 
 
 def write(report: Report, folder: Path) -> None:

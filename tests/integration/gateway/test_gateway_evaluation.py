@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from siftline.errors import SiftlineError
 from siftline.evaluation import searching
 from siftline.evaluation.calibrate import Asked, calibrate
 from siftline.evaluation.dataset import Dataset, read
-from siftline.evaluation.evaluate import Plan, Report, evaluate
+from siftline.evaluation.evaluate import Evaluation
+from siftline.evaluation.files import BadDataset
+from siftline.evaluation.report import Plan, Report
 
 SUBJECTS = [f"subject{number}" for number in range(24)]
 PLAN = Plan(depths=(5, 10), sizes=(12,), cutoffs=(1, 5, 10), latency_searches=2, concurrency=2)
@@ -40,9 +43,9 @@ def no_bars(title: str, total: int) -> Iterator[Callable[[int], None]]:
     yield lambda done: None
 
 
-async def evaluated(gateway: Any, judged: Dataset, trace: io.StringIO | None = None) -> Report:
+async def evaluated(gateway: Any, judged: Dataset, plan: Plan = PLAN, **more: Any) -> Report:
     async with AsyncClient(gateway.target) as client:
-        return await evaluate(client, judged, PLAN, no_bars, trace)
+        return await Evaluation(client, judged, plan, no_bars, **more).run()
 
 
 async def test_every_method_is_measured_at_every_size(gateway: Any, judged: Dataset) -> None:
@@ -68,13 +71,33 @@ async def test_the_collection_is_used_again(gateway: Any, judged: Dataset) -> No
 
 async def test_the_trace_holds_what_was_found(gateway: Any, judged: Dataset) -> None:
     trace = io.StringIO()
-    await evaluated(gateway, judged, trace)
+    await evaluated(gateway, judged, record=trace)
     lines = [json.loads(line) for line in trace.getvalue().splitlines()]
     assert len(lines) == 2 * 3 * len(SUBJECTS)  # sizes, first stages
     identity, logit, cosine = lines[0]["candidates"][0]
     assert identity[0] in "dx"
     assert isinstance(logit, float)
     assert -1 <= cosine <= 1.001
+
+
+async def test_a_trace_is_replayed_with_another_weight(gateway: Any, judged: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "trace"
+    with file.open("w") as record:
+        first = await evaluated(gateway, judged, record=record)
+    gateway.rerank.calls.clear()
+    untimed = replace(PLAN, latency_searches=0)
+    again = await evaluated(gateway, judged, untimed, replay=file)
+    assert [row.measures for row in again.rows] == [row.measures for row in first.rows]
+    weighed = replace(untimed, recall_weight=900.0)
+    other = await evaluated(gateway, judged, weighed, replay=file)
+    by_method = {row.method.name: row.measures["MRR@10"].mean for row in other.rows}
+    assert by_method["vector + rerank 10"] == pytest.approx(by_method["vector"])  # the weight leaves no other order
+    assert gateway.rerank.calls == []
+    with pytest.raises(BadDataset, match="the trace has no vector search of 7 passages for query 'q0'"):
+        await evaluated(gateway, judged, replace(untimed, sizes=(7,)), replay=file)
+    file.write_text('{"query": "q0"}')
+    with pytest.raises(BadDataset, match="trace:1: not a line of a trace"):
+        await evaluated(gateway, judged, untimed, replay=file)
 
 
 async def test_a_search_without_its_second_stage_is_not_counted(

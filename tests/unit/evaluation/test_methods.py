@@ -8,9 +8,9 @@ import pytest
 from siftline.evaluation import publishing
 from siftline.evaluation.collection import Corpus
 from siftline.evaluation.comparison import compare
-from siftline.evaluation.evaluate import Plan, Report, Row
 from siftline.evaluation.latency import Latency
 from siftline.evaluation.methods import Candidate, Method, ranking
+from siftline.evaluation.report import Plan, Report, Row
 
 FOUND = [Candidate("a", 1, 0.5), Candidate("b", 2, 2.0), Candidate("c", 3, 3.0), Candidate("d", 4, 2.0)]
 CORPUS = Corpus("things", "f", {"a": 0, "b": 1, "c": 2, "d": 3})
