@@ -45,6 +45,7 @@ class ModelRuntime:
         self._layout = Layout(self.model.inputs, self.model.pad_token_id, self.model.position_offset, self._edges)
         self._watcher: asyncio.Task[None] | None = None
         self.triton_address = address
+        self._loaded_in: int | None = None  # the process of our Triton that has the model
         self._info: EngineInfo | None = None
         self._batcher: Batcher | None = None
 
@@ -110,18 +111,26 @@ class ModelRuntime:
 
     async def _load(self) -> None:
         settings = self._settings
-        if await self._engine.ready():
-            return
-        config = settings.model_dir / "repository" / self.model.name / "config.pbtxt"
-        await self._engine.load(
-            config, instances=settings.engine_instances, precision=settings.precision, threads=settings.threads
-        )
+        if not await self._engine.ready():
+            config = settings.model_dir / "repository" / self.model.name / "config.pbtxt"
+            await self._engine.load(
+                config, instances=settings.engine_instances, precision=settings.precision, threads=settings.threads
+            )
+        self._loaded_in = self._server.pid if self._server else None
 
     async def _load_afresh(self) -> None:
-        """Unloads first: asked to load what it has already, Triton keeps the stubs that it has, dead ones too.
-
-        Of several workers that notice at once, the first does it for all.
+        """Into a Triton of our own that has not failed yet: started again, because one whose stub died keeps the others
+        for ever. Into someone else's: unloaded first, because asked for what it has it keeps the stubs that it has.
         """
+        if self._server is None:
+            await self._load_again()
+            return
+        if self._server.pid == self._loaded_in:
+            await self._server.restart()
+        await self._load()
+
+    async def _load_again(self) -> None:
+        """Of several workers that notice at once, the first does it for all."""
         noticed = time.time()
         async with turn(self._settings.log_dir / f"triton-{self.model.task}.lock") as last:
             if last >= noticed:
@@ -171,9 +180,9 @@ class ModelRuntime:
             self.batcher.suspend(f"the inference engine does not answer: {error}")
 
     async def _recover(self) -> None:
-        """Loads the model again and computes something with it. Triton stays "healthy" with a dead stub, and a canary
-        may meet a live one beside it, so nothing less than fresh stubs will do. A dead Triton is started again by
-        its own watch; until then this fails and is tried again.
+        """Loads the model afresh and computes something with it. Triton stays "healthy" with a dead stub, and a canary
+        may meet a live one beside it, so nothing less than fresh stubs will do. While a Triton of ours starts this
+        fails, and is tried again.
         """
         await self._health.set_serving(False)
         try:

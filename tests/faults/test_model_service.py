@@ -81,6 +81,7 @@ def wait_for_answer(service: RunningService) -> float:
 @pytest.mark.parametrize("victim", ["triton_python_backend_stub", "tritonserver"])
 def test_killed_under_load_it_comes_back_by_itself(service, victim) -> None:
     recoveries = metric(service, "siftline_engine_recoveries_total")
+    engines = len(descendants(service, "triton_python_b"))
     with Clients(service.address) as clients:
         time.sleep(0.5)
         descendants(service, victim[:15])[0].kill()
@@ -89,21 +90,20 @@ def test_killed_under_load_it_comes_back_by_itself(service, victim) -> None:
         time.sleep(0.5)
     assert metric(service, "siftline_engine_recoveries_total") > recoveries
     assert metric(service, "siftline_ready") == 1
+    assert len(descendants(service, "triton_python_b")) == engines
     assert set(clients.codes) == {"OK", "UNAVAILABLE"}
     assert clients.slowest < ANSWER_SECONDS
 
 
-def test_a_frozen_tritonserver_is_noticed_and_waiting_clients_are_told(service) -> None:
-    server = descendants(service, "tritonserver")[0]
-    server.suspend()
-    try:
+def test_a_frozen_tritonserver_is_noticed_and_replaced(service) -> None:
+    frozen = descendants(service, "tritonserver")[0]
+    frozen.suspend()
+    with Clients(service.address) as clients:
         service.wait_until(False, RECOVERY_SECONDS)
-        with grpc.insecure_channel(service.address) as channel, pytest.raises(grpc.RpcError) as caught:
-            embed_pb2_grpc.EmbedServiceStub(channel).Embed(embed_pb2.EmbedRequest(texts=["a"]), timeout=30)
-        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    finally:
-        server.resume()
-    wait_for_answer(service)
+        wait_for_answer(service)
+        time.sleep(0.5)
+    assert clients.codes["OK"] > 0
+    assert not frozen.is_running()
 
 
 def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_behind(default_models: Path, tmp_path: Path) -> None:
