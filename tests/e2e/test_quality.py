@@ -1,7 +1,7 @@
 """Quality and the commands that measure it, through the whole stack with the default models, on a small fixed set.
 
-The bounds are the lower ends of the 95 % intervals that were measured when they were written (docs/evaluation.md says
-with which weights). The queries and passages are the same in every run, so what crosses a bound is no chance.
+The bounds are the lower ends of the 95 % intervals that were measured when the default reranker came (docs/evaluation.md
+names it). Queries and passages are the same in every run, so what crosses a bound is no chance.
 """
 
 import json
@@ -15,8 +15,9 @@ from tests.running import judged_set
 from tests.running.stack import RunningStack
 
 QUERIES, PASSAGES = 150, 800
-BOUNDS = {"vector": 0.0, "hybrid": 0.0, "vector + rerank 20": 0.0, "hybrid + rerank 20": 0.0}
-SMALLEST_GAIN = 0.0  # of two stages over vector recall
+# Measured: 0.807, 0.868, 0.920, 0.920.
+BOUNDS = {"vector": 0.754, "hybrid": 0.823, "vector + rerank 20": 0.881, "hybrid + rerank 20": 0.881}
+SMALLEST_GAIN = 0.061  # of two stages over vector recall; measured: +0.112 and +0.113
 
 
 @pytest.fixture(scope="module", name="small_set")
