@@ -18,7 +18,7 @@ from benchmarks.workloads import Workload
 
 AGREEMENT = 0.999
 CHECKED_REQUESTS = 3
-WARM_SECONDS = 2.0
+WARM_SECONDS = 4.0
 
 
 async def main() -> None:
