@@ -1,7 +1,7 @@
 """Quality and the commands that measure it, through the whole stack with the default models, on a small fixed set.
 
-The bounds are the lower ends of the 95 % intervals that were measured when the default reranker came (docs/evaluation.md
-names it). Queries and passages are the same in every run, so what crosses a bound is no chance.
+The bounds are the lower ends of the 95 % intervals that were measured when the default reranker came, which
+docs/evaluation.md names. Queries and passages are the same in every run, so what crosses a bound is no chance.
 """
 
 import json
