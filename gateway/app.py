@@ -22,6 +22,7 @@ from gateway.reindex import Reindex
 from gateway.reranking import Reranking
 from gateway.search import Search
 from gateway.settings import GatewaySettings
+from gateway.tasks import end
 from serving.errors import StartupError
 from serving.health import Health
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
@@ -93,9 +94,7 @@ class App:
         self._watch = asyncio.create_task(self._readiness.run())
 
     async def aclose(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        await end(self._watch)
         if self._cache is not None:
             await self._cache.aclose()
         await self._index.aclose()

@@ -21,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway import metrics
 from gateway.breaker import Breaker
+from gateway.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +111,7 @@ class EmbeddingCache:
             deadline = time.monotonic() + 1.0
             while self._pending and time.monotonic() < deadline:
                 await asyncio.sleep(0.01)
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+            await end(self._writer)
         await self._redis.aclose()
 
     def _read(self, key: bytes, value: Any, row_bytes: int) -> Row | None:
