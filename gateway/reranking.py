@@ -17,6 +17,7 @@ from siftline.rerank.v1 import rerank_pb2
 
 log = logging.getLogger(__name__)
 
+_REPLY_S = 0.1  # kept back of the caller's time, so that an answer without scores still reaches it
 _PATIENT_S = 1.0  # a timeout after less than this says more about the caller's haste than about the service
 
 
@@ -40,7 +41,7 @@ class Reranking:
         """Scores, early enough that the caller gets the answer in the `left` seconds that it has."""
         if self._client is None or not self._breaker.allows():
             return Degradation.RERANK_UNAVAILABLE
-        budget = min(self._budget_s, left - min(0.02, left / 10))
+        budget = min(self._budget_s, left - min(_REPLY_S, left / 5))
         try:
             scores = await self._score(self._client, query, passages, Deadline(budget))
         except DeadlineExceeded:

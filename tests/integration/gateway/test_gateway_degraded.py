@@ -59,8 +59,8 @@ async def test_failures(filled: Any, error: Any, reason: Any) -> None:
 async def test_slow_within_the_callers_deadline(filled: Any) -> None:
     filled.rerank.faults.delay = 5
     started = time.monotonic()
-    reply = await search(filled, timeout=0.5)
-    assert time.monotonic() - started < 0.5
+    reply = await search(filled, timeout=1)
+    assert time.monotonic() - started < 1
     assert list(reply.degraded) == [pb.DEGRADED_RERANK_TIMEOUT]
     assert is_recall_order(reply)
 
