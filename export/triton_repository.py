@@ -38,7 +38,7 @@ def render(name: str, inputs: tuple[str, ...], output: str, parameters: dict[str
     for matrix in inputs:
         config.input.add(name=matrix, data_type=triton.TYPE_INT32, dims=[-1, -1])
     config.output.add(name=output, data_type=triton.TYPE_FP32, dims=[-1, -1])
-    config.output.add(name="engine", data_type=triton.TYPE_STRING, dims=[1])
+    config.output.add(name="engine", data_type=triton.TYPE_UINT8, dims=[-1])
     config.instance_group.add(kind=triton.ModelInstanceGroup.KIND_CPU, count=1)
     for key, value in {"precision": "auto", "threads": "1", **parameters}.items():
         config.parameters[key].string_value = value

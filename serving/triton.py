@@ -57,8 +57,7 @@ class TritonEngine:
     async def describe(self, batch: Matrices, timeout: float) -> EngineInfo:
         """A real inference that also tells which engine made it."""
         reply = await self._infer(batch, "engine", timeout)
-        length = int(np.frombuffer(reply.raw_output_contents[0][:4], np.uint32)[0])
-        facts = json.loads(reply.raw_output_contents[0][4 : 4 + length])
+        facts = json.loads(reply.raw_output_contents[0])
         return EngineInfo(facts["engine"], facts["precision"], facts["threads"])
 
     async def load(self, config_file: Path, *, instances: int, precision: str, threads: int) -> None:

@@ -8,7 +8,7 @@ nothing of ours. Configuration parameters (all strings):
     vocab_size   token ids are 0 .. vocab_size - 1
     max_tokens   longest row
 
-Inputs are int32 [B, L] matrices of one shape, outputs are those of the graph. One more output, "engine", is BYTES [1]:
+Inputs are int32 [B, L] matrices of one shape, outputs are those of the graph. One more output, "engine", is uint8 [n]:
 JSON {"engine", "precision", "threads"}. An error whose message starts with OUT_OF_MEMORY may succeed with a smaller
 batch. Ids and lengths are checked here because the engine would read outside its tables.
 """
@@ -35,7 +35,8 @@ class TritonPythonModel:
         self._limits = int(parameters["vocab_size"]), int(parameters["max_tokens"])
         self._session, facts = open_session(graph, parameters["precision"], int(parameters["threads"]))
         self._inputs = [i.name for i in self._session.get_inputs()]
-        self._engine = np.array([json.dumps(facts).encode()], dtype=np.object_)
+        self._outputs = [o.name for o in self._session.get_outputs()]
+        self._engine = ort.OrtValue.ortvalue_from_numpy(np.frombuffer(json.dumps(facts).encode(), np.uint8).copy())
 
     def execute(self, requests):
         return [self._answer(request) for request in requests]
@@ -45,19 +46,36 @@ class TritonPythonModel:
 
     def _answer(self, request):
         try:
-            return pb_utils.InferenceResponse([pb_utils.Tensor(n, a) for n, a in self._compute(request)])
+            return pb_utils.InferenceResponse([give(name, value) for name, value in self._compute(request)])
         except Exception as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(describe(error)))
 
     def _compute(self, request):
-        feed = {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs}
-        check(feed, *self._limits)
+        feed = {name: take(pb_utils.get_input_tensor_by_name(request, name)) for name in self._inputs}
+        check({name: value.numpy() for name, value in feed.items()}, *self._limits)
         wanted = list(request.requested_output_names())
         computed = [name for name in wanted if name != ENGINE_OUTPUT]
         # Also for "engine" alone: whoever asks wants to know that an inference succeeds.
-        arrays = self._session.run(computed or None, feed)
-        found = dict(zip(computed, arrays, strict=False)) | {ENGINE_OUTPUT: self._engine}
+        values = self._session.run_with_ort_values(computed or self._outputs, feed)
+        found = dict(zip(computed, values, strict=False)) | {ENGINE_OUTPUT: self._engine}
         return [(name, found[name]) for name in wanted]
+
+
+# Triton's stub was built against NumPy 1 and takes the arrays of NumPy 2 for zeros. There tensors pass through DLPack;
+# with NumPy 1 they do not, because that way the stub for Python 3.11 overruns its stack.
+THROUGH_DLPACK = int(np.__version__.partition(".")[0]) > 1
+
+
+def take(tensor):
+    """Triton's tensor as one of ONNX Runtime."""
+    if THROUGH_DLPACK:
+        return ort.OrtValue.from_dlpack(tensor.to_dlpack())
+    return ort.OrtValue.ortvalue_from_numpy(tensor.as_numpy())
+
+
+def give(name, value):
+    """ONNX Runtime's tensor as one of Triton."""
+    return pb_utils.Tensor.from_dlpack(name, value) if THROUGH_DLPACK else pb_utils.Tensor(name, value.numpy())
 
 
 def check(feed, vocab_size, max_tokens):

@@ -1,6 +1,7 @@
 """How the stack starts, comes back, and ends."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -39,20 +40,21 @@ def assert_one_line(done: subprocess.CompletedProcess[str], words: str) -> None:
 def test_ctrl_c_leaves_nothing_and_a_second_start_is_quick_and_has_everything(
     default_models: Path, tmp_path: Path
 ) -> None:
-    before = set(SHARED_MEMORY.glob("siftline-*"))
     with stack.running(tmp_path) as first:
         with siftline.Client(first.endpoints["gateway"]) as client:
             client.create_collection("kept")
             client.upsert("kept", [Document("1", "A document that is to outlive the stack.")])
         processes = descendants(first.process.pid)
+        prefixes = {prefix for each in processes.values() for prefix in re.findall(r"(siftline-\w+-)", each)}
+        assert len(prefixes) == 2
         assert len(processes) >= 8, processes  # redis, embed, rerank, gateway, two tritonservers, their stubs
         assert first.interrupt() == 0
         assert alive(processes) == {}
         assert not first.endpoints_file.exists()
-        assert set(SHARED_MEMORY.glob("siftline-*")) <= before
+        assert not [segment for prefix in prefixes for segment in SHARED_MEMORY.glob(f"{prefix}*")]
     started = time.monotonic()
     with stack.running(tmp_path) as second:
-        assert time.monotonic() - started < SECOND_START_SECONDS
+        assert time.monotonic() - started < stack.fair(SECOND_START_SECONDS)
         with siftline.Client(second.endpoints["gateway"]) as client:
             assert client.count("kept") == 1
             assert client.search("kept", "what outlives the stack?").hits[0].id == "1"

@@ -38,6 +38,6 @@ def test_it_indexes_answers_serves_and_leaves_nothing(
     started = time.monotonic()
     again = subprocess.run((*command, "ONCE=1"), capture_output=True, text=True, timeout=FIRST_START_SECONDS)
     assert again.returncode == 0, again.stderr
-    assert time.monotonic() - started < SECOND_START_SECONDS
+    assert time.monotonic() - started < stack.fair(SECOND_START_SECONDS)
     for word in ("recall", "rerank", "title", "snippet", "total"):
         assert word in again.stdout

@@ -76,6 +76,11 @@ def eventually(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.1)
 
 
+def fair(seconds: float) -> float:
+    """What a promise of so many seconds comes to on a machine that has other work to do."""
+    return seconds * max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
 def descendants(pid: int) -> dict[int, str]:
     """Processes that `pid` started, and they started, ...; by id, with their commands."""
     parents, commands = {}, {}
