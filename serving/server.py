@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha import reflection
+from pydantic import ValidationError
 
 from serving.decoding import decoded, lenient
 from serving.errors import Internal, Overloaded, SiftlineError, StartupError, to_status
@@ -133,11 +134,25 @@ def _methods(service_names: Sequence[str]) -> list[str]:
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> NoReturn:
-    """Runs a deployable. A StartupError is one line on stderr and exit status 2."""
+    """Runs a deployable. What keeps it from starting is one line on stderr and exit status 2."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
         asyncio.run(main())
+    except ValidationError as error:
+        _refuse_to_start(_first_problem(error))
     except StartupError as error:
-        sys.stderr.write(f"siftline: {error}\n")
-        sys.exit(2)
+        _refuse_to_start(str(error))
     sys.exit(0)
+
+
+def _refuse_to_start(problem: str) -> NoReturn:
+    sys.stderr.write(f"siftline: {problem}\n")
+    sys.exit(2)
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Of the settings, in one line: the setting, what is wrong with it, and what it was."""
+    problem = error.errors(include_url=False)[0]
+    setting = "-".join(str(part).replace("_", "-") for part in problem["loc"])
+    given = "" if problem["type"] == "missing" else f" (given: {problem['input']!r})"
+    return f"setting --{setting}: {problem['msg']}{given}"
