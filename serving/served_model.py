@@ -75,7 +75,8 @@ class ServedModel(_Record):
 
     def fingerprint(self, precision: str) -> str:
         """32 hex digits that change with anything that changes a vector or a score."""
-        facts = self.model_dump_json(exclude={"source", "licence", "built_from"})
+        # Defaults left out: a fact that models did not have before must not part them from their vectors.
+        facts = self.model_dump_json(exclude={"source", "licence", "built_from"}, exclude_defaults=True)
         return hashlib.sha256(f"{precision}\n{facts}".encode()).hexdigest()[:32]
 
 
