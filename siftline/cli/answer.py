@@ -20,7 +20,7 @@ def show(query: str, result: SearchResult) -> None:
     table = Table(title=f"“{escape(query)}”", box=box.SIMPLE_HEAD, title_justify="left", expand=True)
     for heading in ("rank", "recall\nrank", "rerank\nscore", "recall\nscore"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("title", ratio=2)
+    table.add_column("title", ratio=2, overflow="fold")
     table.add_column("snippet", ratio=3)
     for rank, hit in enumerate(result.hits, start=1):
         table.add_row(str(rank), *_cells(hit))
