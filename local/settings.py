@@ -15,6 +15,8 @@ class StackSettings:
     state: Path
     # Empty for the embedded server.
     redis_url: str = ""
+    # Of recall in the final order of collections that have none of their own.
+    recall_weight: float = 0.0
 
     @property
     def run(self) -> Path:

@@ -78,6 +78,7 @@ def _gateway(settings: StackSettings) -> Program:
         "metrics": address(settings.ports.gateway_metrics),
         "embed": addresses.embed,
         "rerank": addresses.rerank,
+        "recall-weight": settings.recall_weight,
     }
     # Not as flags: everybody on the machine may read those, and a URL may hold a password.
     url = settings.redis_url or redis.embedded_url(settings.ports.redis)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from local.settings import StackSettings
 
 EMBED_MODEL, RERANK_MODEL = "all-minilm-l6-v2", "siftline-minilm-l6-reranker"
+# Fitted for these two (see docs/evaluation.md); what it should be for others, `siftline calibrate` finds.
+RECALL_WEIGHT = 15.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +45,9 @@ def settings(options: argparse.Namespace) -> "StackSettings":
         ports=ports.Ports() if options.port_base is None else ports.from_base(options.port_base),
         state=options.state,
         redis_url=options.redis_url,
+        recall_weight=RECALL_WEIGHT
+        if (options.embed_model, options.rerank_model) == (EMBED_MODEL, RERANK_MODEL)
+        else 0.0,
     )
 
 
