@@ -1,14 +1,16 @@
 """Which loopback port every part of the one-machine stack listens on."""
 
+import random
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import astuple, dataclass, fields
 
 from serving.errors import InvalidArgument, Unavailable
 
 HOST = "127.0.0.1"
 LAST_PORT = 65535
+FREE_RANGE = range(12000, 32000)
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,13 @@ def require_free(ports: Ports, without: str) -> None:
 
 
 def _free() -> Ports:
+    """Below the range that outgoing connections take theirs from, or one might sit on a port before its server does."""
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(COUNT)]
-        return Ports(*(each.getsockname()[1] for each in sockets))
+        found: list[int] = []
+        for port in random.sample(FREE_RANGE, len(FREE_RANGE)):
+            with suppress(OSError):
+                held.enter_context(socket.create_server((HOST, port)))
+                found.append(port)
+            if len(found) == COUNT:
+                return Ports(*found)
+    raise Unavailable(f"fewer than {COUNT} ports are free between {FREE_RANGE[0]} and {FREE_RANGE[-1]}")
