@@ -41,6 +41,7 @@ class BareOrt(System):
         self._batch_tokens = batch_tokens
         self._batches = batches
         self._count = processes
+        self._computed = {"real": 0.0, "padding": 0.0}
 
     async def start(self) -> None:
         RUN.mkdir(parents=True, exist_ok=True)
@@ -70,9 +71,14 @@ class BareOrt(System):
             process.stdin.write(order)  # type: ignore[union-attr]
         replies = [json.loads(await process.stdout.readline()) for process in self._processes]  # type: ignore[union-attr]
         run = Run(seconds=max(reply["seconds"] for reply in replies))
-        for rows, tokens, latency in (batch for reply in replies for batch in reply["batches"]):
+        for rows, length, tokens, latency in (batch for reply in replies for batch in reply["batches"]):
             run.count(Request(("",) * rows, tokens), latency)
+            self._computed["real"] += tokens
+            self._computed["padding"] += rows * length - tokens
         return run
+
+    async def tokens_computed(self) -> dict[str, float]:
+        return dict(self._computed)
 
     def cpu_seconds(self) -> dict[str, float]:
         return {"runner": sum(tree_cpu_seconds(p.pid, "runner")["runner"] for p in self._processes)}
@@ -97,13 +103,13 @@ class Computer:
 
     def work(self, file: str, seconds: float) -> dict[str, Any]:
         pieces = pickle.loads(Path(file).read_bytes())
-        done: list[tuple[int, int, float]] = []
+        done: list[tuple[int, int, int, float]] = []
         started = begun = time.perf_counter()
         while True:
             for batch in self._matrices(pieces):
                 self._session.run(["vectors"], batch.arrays)
                 now = time.perf_counter()
-                done.append((batch.shape[0], batch.tokens, now - begun))
+                done.append((*batch.shape, batch.tokens, now - begun))
                 begun = now
                 if now - started > seconds:
                     return {"seconds": now - started, "batches": done}

@@ -42,6 +42,7 @@ class Triton(System):
         self._model = model
         self._requests = [Request(("",) * batch.shape[0], batch.tokens) for batch in batches]
         self._batches = {id(request): batch for request, batch in zip(self._requests, batches, strict=True)}
+        self._computed = {"real": 0.0, "padding": 0.0}
 
     async def start(self) -> None:
         self._engine = TritonEngine(self._service.triton, self._model, OUTPUTS["embed"], timeout=60.0)
@@ -59,8 +60,15 @@ class Triton(System):
     def cpu_seconds(self) -> dict[str, float]:
         return self._service.cpu_seconds()
 
+    async def tokens_computed(self) -> dict[str, float]:
+        return dict(self._computed)
+
     async def _compute(self, request: Request) -> NDArray[np.float32]:
-        return await self._engine.run(self._batches[id(request)])
+        batch = self._batches[id(request)]
+        rows, length = batch.shape
+        self._computed["real"] += batch.tokens
+        self._computed["padding"] += rows * length - batch.tokens
+        return await self._engine.run(batch)
 
 
 async def main() -> None:

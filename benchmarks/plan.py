@@ -1,6 +1,8 @@
 """What is measured against what, how much of it is in flight, and where the parts lie."""
 
 import json
+import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +50,14 @@ def _corpus(data: Path, folder: Path) -> Corpus:
 
 
 def save(name: str, found: object) -> None:
-    """Keeps what a script measured where report.py finds it."""
+    """Keeps what a script measured where report.py finds it, with the commit and the last minute's load of the machine.
+
+    A load far above the number of cores and the client says that something else ran: then the figures say little.
+    """
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1))
+    commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], check=True, capture_output=True, text=True)
+    facts = {"commit": commit.stdout.strip(), "load": round(os.getloadavg()[0], 1), "found": found}
+    (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=1))
 
 
 def batch_tokens(model: Path) -> int:

@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,33 +27,27 @@ FLAGS = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni")
 
 
 def main() -> None:
-    found = {name: _read(plan.RESULTS / f"{name}.json") for name in PARTS}
-    throughput, ladder = found["throughput"] or {}, found["ladder"] or {}
+    parts = {name: json.loads(file.read_text()) for name in PARTS if (file := plan.RESULTS / f"{name}.json").exists()}
+    found = {name: part["found"] for name, part in parts.items()}
+    throughput, ladder = found.get("throughput", {}), found.get("ladder", {})
     result = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": _git("rev-parse", "--short=10", "HEAD"),
+        "commit": parts["throughput"]["commit"],
+        "parts": {name: {"commit": part["commit"], "load": part["load"]} for name, part in parts.items()},
         "machine": _machine(),
         "versions": {name: version(name) for name in VERSIONS} | PEER_VERSIONS,
         "workloads": _workloads(),
         "ratios": throughput.get("ratios", []) + ladder.get("ratios", []),
         "throughput": throughput.get("runs", []),
         "ladder": ladder.get("rungs", []),
-        "open_loop": found["open_loop"] or [],
-        "overlap": found["overlap"] or [],
+        "open_loop": found.get("open_loop", []),
+        "overlap": found.get("overlap", []),
     }
     FOLDER.mkdir(exist_ok=True)
     machine = result["machine"]["name"]
     for name in (f"{result['date']}-{result['commit']}-{machine}", "latest"):
         (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     README.write_text(_with_tables(README.read_text(), result))
-
-
-def _read(file: Path) -> Any:
-    return json.loads(file.read_text()) if file.exists() else None
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _machine() -> dict[str, Any]:
@@ -93,7 +86,7 @@ def _tables(result: dict[str, Any]) -> str:
     where = f"{result['date']}, commit {result['commit']}: {cpu}"
     return "\n\n".join(
         [
-            f"Measured {where}. Client and servers share the cores.",
+            f"Measured {where}. Client and servers share the cores. {_loads(result['parts'])}",
             "### Against others: ratio of real tokens per second, median of pairs (lowest to highest)",
             _ratios(result["ratios"]),
             "### Layer by layer",
@@ -104,6 +97,11 @@ def _tables(result: dict[str, Any]) -> str:
             _overlap(result["overlap"]),
         ]
     )
+
+
+def _loads(parts: dict[str, Any]) -> str:
+    loads = ", ".join(f"{name} {part['load']}" for name, part in parts.items())
+    return f"Load of the machine, the measured processes included: {loads}."
 
 
 def _ratios(rows: Sequence[dict[str, Any]]) -> str:
