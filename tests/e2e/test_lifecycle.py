@@ -45,7 +45,7 @@ def test_ctrl_c_leaves_nothing_and_a_second_start_is_quick_and_has_everything(
             client.create_collection("kept")
             client.upsert("kept", [Document("1", "A document that is to outlive the stack.")])
         processes = descendants(first.process.pid)
-        prefixes = {prefix for each in processes.values() for prefix in re.findall(r"(siftline-\w+-)", each)}
+        prefixes = {prefix for each in processes.values() for prefix in re.findall(r"(siftline-[0-9a-f]{12}-)", each)}
         assert len(prefixes) == 2
         assert len(processes) >= 8, processes  # redis, embed, rerank, gateway, two tritonservers, their stubs
         assert first.interrupt() == 0
