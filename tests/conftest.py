@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.running import model_service, stack
 from tests.running.model_service import RunningService
 from tests.running.stack import RunningStack
 
 MODELS = Path("build/models")
+
+# The same examples in every run, so that a failure is of the change under test. To look for new ones:
+# pytest --hypothesis-profile=explore tests/unit
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", derandomize=False, max_examples=2000, print_blob=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
