@@ -41,7 +41,7 @@ COUNT = len(fields(Ports))
 def from_base(base: int) -> Ports:
     """Consecutive ports from `base` on; 0 picks ports that are free now."""
     if base == 0:
-        return _free()
+        return Ports(*free(COUNT))
     if not 1024 <= base <= LAST_PORT - COUNT:
         raise InvalidArgument("port-base", f"{base} is not 0 or between 1024 and {LAST_PORT - COUNT}")
     return Ports(*range(base, base + COUNT))
@@ -64,7 +64,7 @@ def require_free(ports: Ports, without: str) -> None:
                 ) from error
 
 
-def _free() -> Ports:
+def free(count: int) -> list[int]:
     """Below the range that outgoing connections take theirs from, or one might sit on a port before its server does."""
     with ExitStack() as held:
         found: list[int] = []
@@ -72,6 +72,6 @@ def _free() -> Ports:
             with suppress(OSError):
                 held.enter_context(socket.create_server((HOST, port)))
                 found.append(port)
-            if len(found) == COUNT:
-                return Ports(*found)
-    raise Unavailable(f"fewer than {COUNT} ports are free between {FREE_RANGE[0]} and {FREE_RANGE[-1]}")
+            if len(found) == count:
+                return found
+    raise Unavailable(f"fewer than {count} ports are free between {FREE_RANGE[0]} and {FREE_RANGE[-1]}")

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 
@@ -15,8 +14,6 @@ COMMANDS = (up, serve, export, index, search, status, models, eval, calibrate)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 for a wrong command line; 1, with one line on stderr, for what went wrong; 130 after Ctrl-C."""
-    # gRPC's own log has nothing for people; it is read when the first channel is made.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))

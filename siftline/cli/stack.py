@@ -56,7 +56,7 @@ def run(main: Callable[[], Awaitable[None]]) -> int:
     from serving.errors import SiftlineError
 
     try:
-        asyncio.run(_ended_by_sigterm(main))
+        asyncio.run(_ended_by_signal(main))
     except SiftlineError as error:
         print(f"siftline: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -66,8 +66,7 @@ def run(main: Callable[[], Awaitable[None]]) -> int:
 async def wait_for_signal() -> None:
     """Returns at Ctrl-C or SIGTERM; from then on another one changes nothing, so that stopping is not disturbed."""
     told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    _on_signal(told.set)
     await told.wait()
     print("stopping", flush=True)
 
@@ -86,8 +85,20 @@ def show(endpoints: "Endpoints", state: Path) -> None:
     print(f"all of them in {state / 'run' / 'endpoints.json'}, logs beside it; Ctrl-C stops everything", flush=True)
 
 
-async def _ended_by_sigterm(main: Callable[[], Awaitable[None]]) -> None:
+async def _ended_by_signal(main: Callable[[], Awaitable[None]]) -> None:
+    """The first signal during the start cancels it, also where Ctrl-C was to be ignored (a shell's `&`)."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+    def stop() -> None:
+        _on_signal(lambda: None)
+        task.cancel()
+
+    _on_signal(stop)
     await main()
+
+
+def _on_signal(handler: Callable[[], object]) -> None:
+    """Instead of what was to happen until now at Ctrl-C and at SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, handler)

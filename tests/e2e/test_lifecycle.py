@@ -1,5 +1,6 @@
 """How the stack starts, comes back, and ends."""
 
+import functools
 import os
 import re
 import signal
@@ -7,11 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import siftline
+from local import ports
+from serving.errors import Unavailable
 from siftline import Document
 from tests.running import stack
 from tests.running.stack import RunningStack, alive, descendants, eventually
@@ -24,6 +28,14 @@ def serve(state: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """A start that is expected to fail."""
     command = (sys.executable, "-m", "siftline.cli", "serve", f"--state={state}", *flags)
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def consecutive_free_ports() -> ports.Ports:
+    for base in range(12_000, 32_000, ports.COUNT):
+        with suppress(Unavailable):
+            ports.require_free(found := ports.from_base(base), without="")
+            return found
+    raise AssertionError("no consecutive ports are free")
 
 
 def child(running: RunningStack, words: str) -> int:
@@ -85,19 +97,24 @@ def _is_back(running: RunningStack, words: str, killed: int) -> bool:
     return bool(again) and running.siftline("status").returncode == 0
 
 
-def test_ctrl_c_during_the_start_leaves_nothing(default_models: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ignored", [False, True], ids=["in a terminal", "started with &"])
+def test_ctrl_c_during_the_start_leaves_nothing(default_models: Path, tmp_path: Path, ignored: bool) -> None:
     command = (sys.executable, "-m", "siftline.cli", "serve", f"--state={tmp_path}", "--port-base=0")
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as starting:
+    inherited = functools.partial(signal.signal, signal.SIGINT, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    starting = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=inherited)
+    try:
         eventually(lambda: any("tritonserver" in each for each in descendants(starting.pid).values()), 60)
         processes = descendants(starting.pid)
         os.killpg(starting.pid, signal.SIGINT)
         assert starting.wait(60) == 130
+    finally:
+        starting.kill()
     assert alive(processes) == {}
 
 
 def test_port_in_use_is_named_in_one_line(default_models: Path, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = consecutive_free_ports().gateway_metrics
+    with socket.create_server(("127.0.0.1", port)):
         assert_one_line(serve(tmp_path, f"--port-base={port - 3}"), f"port {port} (gateway metrics) cannot be used")
 
 

@@ -1,6 +1,5 @@
 """An embed or rerank service as users start it, with its own tritonserver."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from local import ports
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
@@ -45,8 +46,7 @@ class RunningService:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return ports.free(1)[0]
 
 
 @contextmanager
