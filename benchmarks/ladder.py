@@ -68,7 +68,7 @@ class Triton(System):
         rows, length = batch.shape
         self._computed["real"] += batch.tokens
         self._computed["padding"] += rows * length - batch.tokens
-        return await self._engine.run(batch)
+        return (await self._engine.run(batch))[0]
 
 
 async def main() -> None:

@@ -1,7 +1,7 @@
 """What is exported: one torch module per task, from token matrices to vectors or logits.
 
 All inputs are int32 [B, L], padded at the end of each row. Pooling, projection, normalisation and the classifier are
-inside, so that only [B, D] leaves the engine.
+inside, so that only [B, D] leaves the engine (and what is asked for of each token, for a model that has it).
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from export.architecture import Architecture
+from export.token_heads import TokenHeads
 
 # Finite in fp16 too, and far below any attention score.
 MASKED = -30000.0
 
 
 class EmbedderGraph(nn.Module):
-    """Backbone, pooling, dense layers, normalisation: vectors float32 [B, D].
+    """Backbone, pooling, dense layers, normalisation: vectors float32 [B, D]; and the outputs of `token_heads`.
 
     With `pooling_mask` among the inputs, tokens are pooled where it is 1 and attended to where attention_mask is 1.
     """
-
-    output = "vectors"
 
     def __init__(
         self,
@@ -32,21 +31,26 @@ class EmbedderGraph(nn.Module):
         pooling: Sequence[str],
         dense: nn.Sequential,
         normalized: bool,
+        token_heads: TokenHeads,
     ) -> None:
         super().__init__()
-        self.backbone, self.dense = backbone, dense
+        self.backbone, self.dense, self.token_heads = backbone, dense, token_heads
+        self.outputs = ("vectors", *token_heads.outputs)
         self._architecture, self.inputs = architecture, tuple(inputs)
         self._pooling, self._normalized = tuple(pooling), normalized
         self.eval()  # a parent in training mode would bring dropout back
 
-    def forward(self, *matrices: Tensor) -> Tensor:
+    def forward(self, *matrices: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(self.inputs, matrices, strict=True))
         hidden = run(self.backbone, self._architecture, named)[0]
-        return self._head(hidden, named.get("pooling_mask", named["attention_mask"]))
+        return self._outputs(hidden, named.get("pooling_mask", named["attention_mask"]))
 
-    def reference(self, row: dict[str, Tensor]) -> Tensor:
-        """The vector of one unpadded row, with the backbone called as its authors call it."""
-        return self._head(self.backbone(**plain(row))[0], row.get("pooling_mask", row["attention_mask"]))
+    def reference(self, row: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """The outputs of one unpadded row, with the backbone called as its authors call it."""
+        return self._outputs(self.backbone(**plain(row))[0], row.get("pooling_mask", row["attention_mask"]))
+
+    def _outputs(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        return (self._head(hidden, mask), *self.token_heads(hidden))
 
     def _head(self, hidden: Tensor, mask: Tensor) -> Tensor:
         pooled = torch.cat([pool(hidden, mask, mode) for mode in self._pooling], dim=1)
@@ -57,7 +61,7 @@ class EmbedderGraph(nn.Module):
 class RerankerGraph(nn.Module):
     """A sequence classifier: logits float32 [B, 1]. Two labels become their difference, whose sigmoid is P(label 1)."""
 
-    output = "logits"
+    outputs = ("logits",)
 
     def __init__(self, backbone: nn.Module, architecture: Architecture, inputs: Sequence[str]) -> None:
         super().__init__()
@@ -65,13 +69,13 @@ class RerankerGraph(nn.Module):
         self._architecture, self.inputs = architecture, tuple(inputs)
         self.eval()
 
-    def forward(self, *matrices: Tensor) -> Tensor:
+    def forward(self, *matrices: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(self.inputs, matrices, strict=True))
-        return one_logit(run(self.backbone, self._architecture, named).logits)
+        return (one_logit(run(self.backbone, self._architecture, named).logits),)
 
-    def reference(self, row: dict[str, Tensor]) -> Tensor:
+    def reference(self, row: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """The logit of one unpadded row, with the backbone called as its authors call it."""
-        return one_logit(self.backbone(**plain(row)).logits)
+        return (one_logit(self.backbone(**plain(row)).logits),)
 
 
 class AnswerGraph(nn.Module):
@@ -80,7 +84,7 @@ class AnswerGraph(nn.Module):
     Only those two rows of the output layer are in the graph.
     """
 
-    output = "logits"
+    outputs = ("logits",)
 
     def __init__(self, model: Any, architecture: Architecture, inputs: Sequence[str], yes: int, no: int | None) -> None:
         super().__init__()
@@ -92,16 +96,16 @@ class AnswerGraph(nn.Module):
         self._yes, self._no = yes, no
         self.eval()
 
-    def forward(self, *matrices: Tensor) -> Tensor:
+    def forward(self, *matrices: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(self.inputs, matrices, strict=True))
         hidden = run(self.backbone, self._architecture, named)[0]
-        return nn.functional.linear(pool(hidden, named["attention_mask"], "lasttoken"), self.weight)
+        return (nn.functional.linear(pool(hidden, named["attention_mask"], "lasttoken"), self.weight),)
 
-    def reference(self, row: dict[str, Tensor]) -> Tensor:
+    def reference(self, row: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """The answer's logit for one unpadded row, from the whole output layer."""
         logits = self.model(**plain(row)).logits[:, -1]
         found: Tensor = logits[:, self._yes] - (0 if self._no is None else logits[:, self._no])
-        return found[:, None]
+        return (found[:, None],)
 
 
 Graph = EmbedderGraph | RerankerGraph | AnswerGraph

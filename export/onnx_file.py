@@ -14,6 +14,7 @@ import torch
 from onnx import numpy_helper
 
 from export.graph import MASKED, Graph
+from serving.served_model import TOKEN_OUTPUTS
 
 OPSET = 17
 GRAPH = "model.onnx"
@@ -24,7 +25,7 @@ _LARGEST_IN_ONE_FILE = 1_900_000_000
 def write(graph: Graph, folder: Path) -> Path:
     """Writes model.onnx (with model.onnx.data beside it when large) into `folder`."""
     path = folder / GRAPH
-    axes: dict[str, dict[int, str]] = {name: {0: "batch", 1: "length"} for name in graph.inputs}
+    axes = {name: {0: "batch", 1: "length"} for name in (*graph.inputs, *TOKEN_OUTPUTS)}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -32,8 +33,8 @@ def write(graph: Graph, folder: Path) -> Path:
             _example(graph.inputs),
             str(path),
             input_names=list(graph.inputs),
-            output_names=[graph.output],
-            dynamic_axes=axes | {graph.output: {0: "batch"}},
+            output_names=list(graph.outputs),
+            dynamic_axes={name: axes.get(name, {0: "batch"}) for name in (*graph.inputs, *graph.outputs)},
             opset_version=OPSET,
             dynamo=False,
         )

@@ -6,8 +6,9 @@ Everything here reads; nothing runs code that the folder brings.
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -118,11 +119,23 @@ def _beside_weights(config: Any) -> bool:
 
 def locate_hub(identifier: str) -> Source:
     """A model of the Hugging Face hub, downloaded to its cache."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
     try:
-        folder = snapshot_download(identifier, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.pt"])
+        folder = snapshot_download(identifier, allow_patterns=wanted_files(HfApi().list_repo_files(identifier)))
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ExportError(f"{identifier}: neither a folder here nor to be had from the hub ({first})") from error
     return Source(Path(folder), identifier)
+
+
+def wanted_files(files: Sequence[str]) -> list[str]:
+    """Of a hub repository's files those that an export reads: no copies for other frameworks, weights once."""
+    own = [file for file in files if not file.startswith(_FOREIGN)]
+    safe = {str(PurePosixPath(file).parent) for file in own if file.endswith(".safetensors")}
+    pickled = [file for file in own if file.endswith(".bin") and str(PurePosixPath(file).parent) not in safe]
+    return [file for file in own if file.endswith(_READ)] + pickled
+
+
+_READ = (".json", ".safetensors", ".model", ".txt", ".pt", "README.md")
+_FOREIGN = ("onnx/", "openvino/", "original/", "coreml/", "gguf/")

@@ -23,6 +23,7 @@ _TOKENIZER_FILES = (
     "tokenizer.model",
     "vocab.json",
 )
+_WEIGHTLESS = ("cls_token", "eos_token", "pad_token", "unk_token")
 
 
 def load(source: Source) -> Tokenizer:
@@ -52,10 +53,14 @@ def pad_token_id(source: Source, config: dict[str, Any], tokenizer: Tokenizer) -
     """The padding id that the config names, else the tokenizer's. Padding is masked, so any valid id would do."""
     if isinstance(config.get("pad_token_id"), int):
         return int(config["pad_token_id"])
-    token = source.optional_json("tokenizer_config.json").get("pad_token")
-    name = token.get("content") if isinstance(token, dict) else token
-    found = tokenizer.token_to_id(name) if name else None
+    found = tokenizer.token_to_id(_token(source, "pad_token"))
     return found if found is not None else 0
+
+
+def weightless_ids(source: Source, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Ids that have no part in a sparse vector (FlagEmbedding, M3Embedder: _process_token_weights)."""
+    found = (tokenizer.token_to_id(_token(source, kind)) for kind in _WEIGHTLESS)
+    return tuple(sorted({id for id in found if id is not None}))
 
 
 def pair_layout(tokenizer: Tokenizer, segments: bool, query_tokens: int, truncation: Truncation) -> PairLayout:
@@ -109,8 +114,13 @@ def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 
 def _with_bos(source: Source, text: str) -> str:
-    token = source.optional_json("tokenizer_config.json").get("bos_token") or ""
-    return text.replace("{bos}", token["content"] if isinstance(token, dict) else token)
+    return text.replace("{bos}", _token(source, "bos_token"))
+
+
+def _token(source: Source, kind: str) -> str:
+    """The special token of a kind, "" where the model names none."""
+    token = source.optional_json("tokenizer_config.json").get(kind) or ""
+    return str(token["content"] if isinstance(token, dict) else token)
 
 
 def _backend(source: Source) -> Tokenizer:

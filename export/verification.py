@@ -18,9 +18,9 @@ from tokenizers import Tokenizer
 
 from export.errors import ExportError
 from export.graph import EmbedderGraph, Graph
-from serving.batching.matrices import Layout, pad
+from serving.batching.matrices import Layout, pad, unpad
 from serving.batching.rows import Rows, take
-from serving.served_model import PairLayout, ServedModel
+from serving.served_model import TOKEN_OUTPUTS, PairLayout, ServedModel
 
 # Two fp32 implementations differ by 1e-6; the mildest mistake (a tanh in gelu) by 1e-4 (conformance kit, measured).
 VECTOR_TOLERANCE = 1e-5
@@ -63,13 +63,14 @@ def verify(graph: Graph, path: Path, model: ServedModel, tokenizer: Tokenizer) -
     # Threads that wait for each other busily are slow beside anything else: on a loaded machine, three times as slow.
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // 2))
     rows = _pairs(tokenizer, model.pair, model) if model.pair else _singles(tokenizer, model)
-    expected = np.concatenate([_original(graph, rows, i) for i in range(len(rows))])
+    expected = _originals(graph, rows)
     computed = _graph(path, rows, Layout(model.inputs, model.pad_token_id, model.position_offset))
-    is_logit = not isinstance(graph, EmbedderGraph)
-    tolerance = LOGIT_TOLERANCE if is_logit else VECTOR_TOLERANCE
-    difference = _difference(computed, expected, is_logit)
+    tolerance = VECTOR_TOLERANCE if isinstance(graph, EmbedderGraph) else LOGIT_TOLERANCE
+    differences = {name: _difference(name, computed[name], expected[name]) for name in graph.outputs}
+    worst = max(graph.outputs, key=lambda name: np.nan_to_num(differences[name], nan=np.inf))
+    difference = differences[worst]
     if not difference <= tolerance:
-        what = "logits" if is_logit else "vectors"
+        what = worst.replace("_", " ")
         raise ExportError(
             f"{model.name}: the exported graph's {what} differ from the torch original's by {difference:.2g}, "
             f"allowed is {tolerance:.0e}; nothing was written"
@@ -77,11 +78,11 @@ def verify(graph: Graph, path: Path, model: ServedModel, tokenizer: Tokenizer) -
     return Verified(difference, tolerance, len(rows), int(rows.lengths.max()))
 
 
-def _difference(computed: NDArray[np.float32], expected: NDArray[np.float32], is_logit: bool) -> float:
-    """Largest difference; relative to the vectors' length (or to a large logit's size) where that is above 1."""
+def _difference(output: str, computed: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Largest difference; relative to the vectors' length (or to a large number's size) where that is above 1."""
     if computed.shape != expected.shape or not np.isfinite(computed).all() or not np.isfinite(expected).all():
         return float("nan")
-    scale = np.abs(expected) if is_logit else np.linalg.norm(expected, axis=1, keepdims=True)
+    scale = np.linalg.norm(expected, axis=1, keepdims=True) if "vectors" in output else np.abs(expected)
     return float((np.abs(computed - expected) / np.maximum(scale, 1.0)).max())
 
 
@@ -117,19 +118,25 @@ def _rows(ids: list[list[int]], seconds: list[int] | None = None, pooled: list[i
     return Rows(flat, lengths, columns[0], columns[1])
 
 
-def _original(graph: Graph, rows: Rows, index: int) -> NDArray[np.float32]:
+def _originals(graph: Graph, rows: Rows) -> dict[str, NDArray[np.float32]]:
+    """Every output of the original: [n, ...], and for outputs per token [T, ...], row after row."""
+    outputs = [_original(graph, rows, index) for index in range(len(rows))]
+    columns = zip(graph.outputs, zip(*outputs, strict=True), strict=True)
+    return {name: np.concatenate([c[0] if name in TOKEN_OUTPUTS else c for c in column]) for name, column in columns}
+
+
+def _original(graph: Graph, rows: Rows, index: int) -> list[NDArray[np.float32]]:
     unpadded = pad([take(rows, np.array([index]))], Layout(graph.inputs, 0))
     with torch.no_grad():
         row = {name: torch.from_numpy(array.copy()).long() for name, array in unpadded.arrays.items()}
-        output: NDArray[np.float32] = graph.reference(row).numpy()
-    return output
+        return [output.numpy() for output in graph.reference(row)]
 
 
-def _graph(path: Path, rows: Rows, layout: Layout) -> NDArray[np.float32]:
+def _graph(path: Path, rows: Rows, layout: Layout) -> dict[str, NDArray[np.float32]]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    matrices = pad([rows], layout)
-    output: NDArray[np.float32] = session.run(None, matrices.arrays)[0]
-    return output
+    names = [output.name for output in session.get_outputs()]
+    found = zip(names, session.run(None, pad([rows], layout).arrays), strict=True)
+    return {name: unpad(value, rows.lengths) if name in TOKEN_OUTPUTS else value for name, value in found}

@@ -44,6 +44,8 @@ def embed_request(request: embed_pb2.EmbedRequest, model: embed_pb2.GetModelResp
         raise InvalidArgument("dimensions", f"{request.dimensions}; {model.name} has {model.dimensions}")
     for field, enum, default in _EMBED_CHOICES:
         setattr(request, field, _choice(field, enum, getattr(request, field)) or default)
+    if all(_choice("outputs", embed_pb2.Output, output) <= embed_pb2.OUTPUT_DENSE for output in request.outputs):
+        request.ClearField("outputs")
 
 
 def _prompt_texts(request: embed_pb2.EmbedRequest, max_bytes: int) -> None:

@@ -70,6 +70,9 @@ class ServedModel(_Record):
     prompts: dict[str, str] = {}
     default_query_prompt: str = ""
     default_document_prompt: str = ""
+    token_outputs: tuple[str, ...] = Field((), description="outputs per token, a subset of TOKEN_OUTPUTS")
+    token_dimensions: int = Field(0, description="of token_vectors")
+    weightless_ids: tuple[int, ...] = Field((), description="token ids that have no weight: special ones")
     # rerank
     pair: PairLayout | None = None
 
@@ -80,6 +83,8 @@ class ServedModel(_Record):
         return hashlib.sha256(f"{precision}\n{facts}".encode()).hexdigest()[:32]
 
 
+# Names of the graph's outputs per token: weights float32 [B, L] and unit vectors float32 [B, L, d].
+TOKEN_WEIGHTS, TOKEN_VECTORS = TOKEN_OUTPUTS = ("token_weights", "token_vectors")
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "pooling_mask")
 
 

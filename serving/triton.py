@@ -5,6 +5,7 @@ Foreign errors become ours here.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,14 +50,18 @@ class TritonEngine:
         self._output = output
         self._timeout = timeout
 
-    async def run(self, batch: Matrices) -> NDArray[np.float32]:
-        reply = await self._infer(batch, self._output, self._timeout)
-        shape = tuple(reply.outputs[0].shape)
-        return np.frombuffer(reply.raw_output_contents[0], np.float32).reshape(shape)
+    async def run(self, batch: Matrices) -> tuple[NDArray[np.float32], ...]:
+        wanted = (self._output, *batch.token_outputs)
+        reply = await self._infer(batch, wanted, self._timeout)
+        found = {
+            output.name: np.frombuffer(content, np.float32).reshape(tuple(output.shape))
+            for output, content in zip(reply.outputs, reply.raw_output_contents, strict=True)
+        }
+        return tuple(found[name] for name in wanted)
 
     async def describe(self, batch: Matrices, timeout: float) -> EngineInfo:
         """A real inference that also tells which engine made it."""
-        reply = await self._infer(batch, "engine", timeout)
+        reply = await self._infer(batch, ("engine",), timeout)
         facts = json.loads(reply.raw_output_contents[0])
         return EngineInfo(facts["engine"], facts["precision"], facts["threads"])
 
@@ -83,12 +88,13 @@ class TritonEngine:
     async def close(self) -> None:
         await self._channel.close()
 
-    async def _infer(self, batch: Matrices, output: str, timeout: float) -> Any:
+    async def _infer(self, batch: Matrices, outputs: Sequence[str], timeout: float) -> Any:
         request = service_pb2.ModelInferRequest(model_name=self._model)
         for name, array in batch.arrays.items():
             request.inputs.add(name=name, datatype="INT32", shape=array.shape)
             request.raw_input_contents.append(array.tobytes())
-        request.outputs.add(name=output)
+        for name in outputs:
+            request.outputs.add(name=name)
         return await self._call(self._stub.ModelInfer, request, timeout=timeout)
 
     async def _call(self, method: Any, request: Any, timeout: float) -> Any:

@@ -52,8 +52,13 @@ def embed(texts: Sequence[str], **options: Unpack[EmbedOptions]) -> Call[npt.NDA
     return Call(call.method, call.request, call.response, lambda response: call.read(response).vectors)
 
 
-def embed_with_details(texts: Sequence[str], **options: Unpack[EmbedOptions]) -> Call[results.Embeddings]:
-    """Vectors with token counts, flags of truncation, the model's fingerprint and timings."""
+def embed_with_details(
+    texts: Sequence[str], *, outputs: Sequence[results.Output] = ("dense",), **options: Unpack[EmbedOptions]
+) -> Call[results.Embeddings]:
+    """Vectors with token counts, flags of truncation, the model's fingerprint and timings.
+
+    outputs: of "dense", "sparse" and "multi_vector" all that is wanted and that the model makes (see embed_model).
+    """
     dtype = options.get("dtype", "float32")
     request = embed_pb2.EmbedRequest(
         model=options.get("model", ""),
@@ -66,6 +71,7 @@ def embed_with_details(texts: Sequence[str], **options: Unpack[EmbedOptions]) ->
         dimensions=options.get("dimensions", 0),
         truncation=f"TRUNCATION_{options.get('truncation', 'end').upper()}",
         priority=f"PRIORITY_{options.get('priority', 'interactive').upper()}",
+        outputs=[f"OUTPUT_{output.upper()}" for output in _strings("outputs", outputs)],
     )
     return Call(f"{EMBED}Embed", request, embed_pb2.EmbedResponse, lambda response: reading.embeddings(response, dtype))
 

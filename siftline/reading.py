@@ -1,8 +1,10 @@
 """How every response is read: wire messages in, plain values of siftline.results out."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from google.protobuf import json_format
 
 from siftline import results
@@ -23,7 +25,21 @@ def embeddings(response: embed_pb2.EmbedResponse, dtype: results.Dtype) -> resul
         timings=results.EmbedTimings(
             timings.total_us, timings.tokenize_us, timings.queue_us, timings.compute_us, timings.cache_us
         ),
+        sparse=_sparse(response.sparse, dtype),
+        multi_vectors=_multi_vectors(response.multi_vectors, dtype),
     )
+
+
+def _sparse(message: embed_pb2.SparseVectors, dtype: results.Dtype) -> tuple[results.SparseVector, ...]:
+    ids, weights = np.frombuffer(message.ids, "<u4"), np.frombuffer(message.weights, results.NUMPY_DTYPES[dtype])
+    return tuple(results.SparseVector(ids[begin:end], weights[begin:end]) for begin, end in pairwise(message.offsets))
+
+
+def _multi_vectors(message: embed_pb2.MultiVectors, dtype: results.Dtype) -> tuple[npt.NDArray[Any], ...]:
+    if not message.offsets:
+        return ()
+    flat = np.frombuffer(message.vectors, results.NUMPY_DTYPES[dtype]).reshape(message.offsets[-1], -1)
+    return tuple(flat[begin:end] for begin, end in pairwise(message.offsets))
 
 
 def reranked(response: rerank_pb2.RerankResponse) -> list[results.Reranked]:
@@ -38,8 +54,17 @@ def embed_model(response: embed_pb2.GetModelResponse) -> results.Model:
         pooling=response.pooling,
         normalized=response.normalized,
         prompts=dict(response.prompts),
+        outputs=tuple(_OUTPUTS[output] for output in response.outputs if output in _OUTPUTS),
+        multi_vector_dimensions=response.multi_vector_dimensions,
         **_model_facts(response),
     )
+
+
+_OUTPUTS: dict[int, results.Output] = {
+    embed_pb2.OUTPUT_DENSE: "dense",
+    embed_pb2.OUTPUT_SPARSE: "sparse",
+    embed_pb2.OUTPUT_MULTI_VECTOR: "multi_vector",
+}
 
 
 def rerank_model(response: rerank_pb2.GetModelResponse) -> results.Model:

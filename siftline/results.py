@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 Side = Literal["query", "document"]
 Dtype = Literal["float32", "float16", "int8", "binary"]
+Output = Literal["dense", "sparse", "multi_vector"]
 Truncation = Literal["error", "end", "start", "window"]
 Priority = Literal["interactive", "bulk"]
 LongPassage = Literal["window", "truncate", "error"]
@@ -36,8 +37,19 @@ class EmbedTimings:
 
 
 @dataclass(frozen=True)
+class SparseVector:
+    """Weights of the distinct tokens of one text: ids uint32 [m], ascending; weights [m], above 0."""
+
+    ids: npt.NDArray[np.uint32]
+    weights: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
 class Embeddings:
-    """vectors: [n, d] of the dtype asked for; for "binary" uint8 [n, ceil(d / 8)], most significant bit first."""
+    """vectors: [n, d] of the dtype asked for; for "binary" uint8 [n, ceil(d / 8)], most significant bit first.
+
+    sparse: one for each text; multi_vectors: [tokens, d] for each text. What was not asked for is empty.
+    """
 
     vectors: npt.NDArray[Any]
     token_counts: tuple[int, ...]
@@ -45,6 +57,8 @@ class Embeddings:
     fingerprint: str
     cached: int
     timings: EmbedTimings
+    sparse: tuple[SparseVector, ...] = ()
+    multi_vectors: tuple[npt.NDArray[Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,6 +186,8 @@ class Model:
     pooling: str = ""
     normalized: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[Output, ...] = ()
+    multi_vector_dimensions: int = 0
 
 
 NUMPY_DTYPES: dict[Dtype, np.dtype[Any]] = {

@@ -25,10 +25,15 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
         if request.model not in ("", model.name):
             raise NotFound(f"model {request.model!r:.200} is not served here, {model.name!r} is")
         validation.embed_request(request, model)
-        embedded = await self._embedder.embed(request, deadline)
-        response = _response(embedded, request.dtype)
+        response = await self._embed(request, deadline)
         response.timings.total_us = int((time.perf_counter() - started) * 1e6)
         return response
+
+    async def _embed(self, request: EmbedRequest, deadline: Deadline) -> EmbedResponse:
+        """The cache holds dense vectors; whoever wants more of a text gets everything from the service."""
+        if request.outputs:
+            return await self._client.embed(request, deadline)
+        return _response(await self._embedder.embed(request, deadline), request.dtype)
 
     async def GetModel(self, request: GetModelRequest, context: grpc.aio.ServicerContext) -> GetModelResponse:
         return await self._client.get_model(request, Deadline.of(context, self._default_deadline_s))

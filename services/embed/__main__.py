@@ -19,7 +19,8 @@ async def main() -> None:
     settings = EmbedSettings()
 
     def register(server: grpc.aio.Server, runtime: ModelRuntime) -> None:
-        encoder = Encoder(runtime, TokenizerPool(settings.model_dir / TOKENIZER_FILE))
+        tokenizer = TokenizerPool(settings.model_dir / TOKENIZER_FILE)
+        encoder = Encoder(runtime, tokenizer, settings.max_message_bytes)
         embed_pb2_grpc.add_EmbedServiceServicer_to_server(EmbedServicer(runtime, encoder, settings), server)
 
     await serve_model("services.embed", SERVICE, settings, register)

@@ -8,11 +8,14 @@ from itertools import cycle
 import numpy as np
 from numpy.typing import NDArray
 
-from services.embed.quantization import Dtype, quantize
-from serving.batching import Priority, Rows
+from services.embed.dense import merge, shorten
+from services.embed.quantization import Dtype, quantize, row_bytes
+from services.embed.token_outputs import MultiVectors, Output, SparseVectors, multi_vectors, sparse_vectors
+from serving.batching import Completed, Priority, Rows
 from serving.batching.rows import Int32, starts
 from serving.errors import InvalidArgument
 from serving.model_runtime import ModelRuntime
+from serving.served_model import TOKEN_VECTORS, TOKEN_WEIGHTS
 from serving.tokenization import TokenizerPool, Tokens, cut, surround, windows
 
 
@@ -28,13 +31,19 @@ class EncodeOptions:
     dtype: Dtype
     dimensions: int
     priority: Priority
+    outputs: frozenset[Output] = frozenset({Output.DENSE})
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """vectors: bytes of [n, row_bytes]; lengths int32 [n] in tokens; truncated bool [n]; times in seconds."""
+    """vectors: bytes of [n, row_bytes]; lengths int32 [n] in tokens; truncated bool [n]; times in seconds.
+
+    What was not asked for is empty, or None.
+    """
 
     vectors: bytes
+    sparse: SparseVectors | None
+    multi_vectors: MultiVectors | None
     lengths: NDArray[np.int32]
     truncated: NDArray[np.bool_]
     tokenize_seconds: float
@@ -45,14 +54,15 @@ class Encoded:
 class Encoder:
     """The embedding model in service."""
 
-    def __init__(self, runtime: ModelRuntime, tokenizer: TokenizerPool) -> None:
+    def __init__(self, runtime: ModelRuntime, tokenizer: TokenizerPool, max_reply_bytes: int) -> None:
         self._runtime = runtime
         self._model = runtime.model
         self._tokenizer = tokenizer
+        self._max_reply_bytes = max_reply_bytes
         self._prefix, self._suffix = tokenizer.special_tokens()
 
     async def encode(self, texts: Sequence[str], options: EncodeOptions, deadline: float | None) -> Encoded:
-        """One vector per text, in order. `deadline` in time.monotonic seconds."""
+        """What the options ask for of each text, in order. `deadline` in time.monotonic seconds."""
         started = time.perf_counter()
         prompts = options.prompts
         given = [prompt + text for prompt, text in zip(cycle(prompts), texts, strict=False)] if prompts else texts
@@ -61,16 +71,38 @@ class Encoder:
         pieces, counts, truncated = self._fit(tokens, options.truncation)
         rows = self._rows(tokens, pieces, counts, unpooled, options.truncation)
         tokenized = time.perf_counter()
-        completed = await self._runtime.batcher.submit(rows, options.priority, deadline)
-        vectors = merge(completed.outputs, pieces.lengths, counts, normalized=self._model.normalized)
+        wanted = self._token_outputs(rows, options)
+        completed = await self._runtime.batcher.submit(rows, options.priority, deadline, wanted)
         return Encoded(
-            quantize(shorten(vectors, options.dimensions), options.dtype),
+            self._dense(completed, pieces, counts, options) if Output.DENSE in options.outputs else b"",
+            self._sparse(completed, rows, counts) if Output.SPARSE in options.outputs else None,
+            self._multi(completed, rows, counts) if Output.MULTI_VECTOR in options.outputs else None,
             np.add.reduceat(rows.lengths, starts(counts)),
             truncated,
             tokenized - started,
             completed.queue_seconds,
             completed.compute_seconds,
         )
+
+    def _token_outputs(self, rows: Rows, options: EncodeOptions) -> tuple[str, ...]:
+        """The engine's outputs per token that the request needs. Refuses vectors that would not fit a reply."""
+        if Output.MULTI_VECTOR in options.outputs:
+            size = rows.tokens * row_bytes(options.dtype, self._model.token_dimensions)
+            if size > self._max_reply_bytes:
+                found = f"{rows.tokens} tokens, whose vectors have {size} bytes"
+                raise InvalidArgument("texts", f"{found}; the limit of a reply is {self._max_reply_bytes}")
+        return tuple(name for name in self._model.token_outputs if Output(name) in options.outputs)
+
+    def _dense(self, completed: Completed, pieces: Tokens, counts: Int32, options: EncodeOptions) -> bytes:
+        vectors = merge(completed.outputs, pieces.lengths, counts, normalized=self._model.normalized)
+        return quantize(shorten(vectors, options.dimensions), options.dtype)
+
+    def _sparse(self, completed: Completed, rows: Rows, counts: Int32) -> SparseVectors:
+        return sparse_vectors(rows, counts, completed.tokens[TOKEN_WEIGHTS], self._model.weightless_ids)
+
+    def _multi(self, completed: Completed, rows: Rows, counts: Int32) -> MultiVectors:
+        """Without the tokens in front of a text: FlagEmbedding leaves out <s> and keeps </s>."""
+        return multi_vectors(rows, counts, completed.tokens[TOKEN_VECTORS], len(self._prefix))
 
     async def _unpooled(self, prompts: Sequence[str], count: int) -> Int32 | None:
         """Tokens at each text's beginning that are attended to and not pooled; None for a model that pools all.
@@ -110,29 +142,3 @@ class Encoder:
         # The end token is pooled whatever is left of the text.
         pooled = np.minimum(len(self._prefix) + first, whole.lengths - 1).astype(np.int32)
         return Rows(whole.ids, whole.lengths, pooled_starts=pooled)
-
-
-def merge(vectors: NDArray[np.float32], lengths: Int32, counts: Int32, *, normalized: bool) -> NDArray[np.float32]:
-    """One vector per text: the mean of its windows' vectors weighted by their tokens, at unit length for a model whose
-    vectors are. A text of one window keeps its vector bit for bit.
-    """
-    begins = starts(counts)
-    merged: NDArray[np.float32] = vectors[begins]
-    several = np.flatnonzero(counts > 1)
-    for text in several:
-        part = slice(begins[text], begins[text] + counts[text])
-        merged[text] = np.average(vectors[part], axis=0, weights=lengths[part])
-    if normalized:
-        norms = np.linalg.norm(merged[several], axis=1, keepdims=True)
-        merged[several] /= np.maximum(norms, np.float32(1e-12))
-    return merged
-
-
-def shorten(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    """The first `dimensions` of each vector, normalised again (Matryoshka, Kusupati et al. 2022). 0 keeps all."""
-    if dimensions in (0, vectors.shape[1]):
-        return vectors
-    head = vectors[:, :dimensions]
-    norms = np.linalg.norm(head, axis=1, keepdims=True)
-    shortened: NDArray[np.float32] = head / np.maximum(norms, np.float32(1e-12))
-    return shortened

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from serving.batching.admission import Admission
 from serving.batching.engine import BatchLimits, Engine, OutOfMemory
 from serving.batching.former import Former
 from serving.batching.lane import Lane, Part
-from serving.batching.matrices import Layout, Matrices, pad
+from serving.batching.matrices import Layout, Matrices, pad, unpad
 from serving.batching.rows import Rows, take
 from serving.batching.speed import Speed
 from serving.batching.ticket import Completed, Priority, Ticket
@@ -44,13 +45,17 @@ class Batcher:
         self._last_success = clock()
 
     async def submit(
-        self, rows: Rows, priority: Priority = Priority.INTERACTIVE, deadline: float | None = None
+        self,
+        rows: Rows,
+        priority: Priority = Priority.INTERACTIVE,
+        deadline: float | None = None,
+        token_outputs: tuple[str, ...] = (),
     ) -> Completed:
-        """Computes all rows; `deadline` in the clock's seconds.
+        """Computes all rows; `deadline` in the clock's seconds. `token_outputs`: outputs per token, wanted besides.
 
         Raises Overloaded, DeadlineExceeded, Unavailable, Internal, or InvalidArgument for what can never be computed.
         """
-        ticket = self._admit(rows, priority, deadline)
+        ticket = self._admit(rows, priority, deadline, token_outputs)
         try:
             completed = await ticket.future
         finally:
@@ -90,13 +95,14 @@ class Batcher:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    def _admit(self, rows: Rows, priority: Priority, deadline: float | None) -> Ticket:
+    def _admit(self, rows: Rows, priority: Priority, deadline: float | None, token_outputs: tuple[str, ...]) -> Ticket:
         if self._down is not None:
             metrics.REFUSED[priority, "engine_down"].inc()
             raise _engine_down(self._down)
         now = self._clock()
         self._admission.check(rows, priority, deadline, now)
-        ticket = Ticket(rows, priority, deadline, now, asyncio.get_running_loop().create_future())
+        future = asyncio.get_running_loop().create_future()
+        ticket = Ticket(rows, priority, deadline, now, future, token_outputs)
         self._lanes[priority].add(ticket)
         self._wake()
         return ticket
@@ -151,14 +157,14 @@ class Batcher:
 
     async def _run(self, parts: Sequence[Part]) -> None:
         started = self._clock()
-        batch = pad([part.rows for part in parts], self._layout)
+        batch = pad([part.rows for part in parts], self._layout, _token_outputs(parts))
         outputs = await self._engine.run(batch)
-        if len(outputs) != batch.shape[0]:
-            raise Internal(f"the inference engine answered {len(outputs)} rows of {batch.shape[0]}")
+        if len(outputs[0]) != batch.shape[0]:
+            raise Internal(f"the inference engine answered {len(outputs[0])} rows of {batch.shape[0]}")
         self._last_success = self._clock()
         self._speed.observe(parts[0].ticket.priority, batch.tokens, started, self._last_success)
         _count(batch, self._last_success - started)
-        _deliver(parts, outputs, self._last_success - started)
+        _deliver(parts, batch, outputs, self._last_success - started)
 
     async def _split(self, parts: Sequence[Part]) -> None:
         """Half by half; a single row that does not fit fails its request."""
@@ -218,11 +224,18 @@ def _count(batch: Matrices, seconds: float) -> None:
     metrics.PADDING_TOKENS.inc(rows * length - batch.tokens)
 
 
-def _deliver(parts: Iterable[Part], outputs: NDArray[np.float32], seconds: float) -> None:
+def _token_outputs(parts: Iterable[Part]) -> tuple[str, ...]:
+    """All that any request of a batch wants: most want none."""
+    return tuple(dict.fromkeys(chain.from_iterable(part.ticket.token_outputs for part in parts)))
+
+
+def _deliver(parts: Iterable[Part], batch: Matrices, outputs: tuple[NDArray[np.float32], ...], seconds: float) -> None:
+    rows, of_tokens = outputs[0], dict(zip(batch.token_outputs, outputs[1:], strict=True))
     begin = 0
     for part in parts:
         end = begin + len(part.indices)
-        part.ticket.deliver(part.indices, outputs[begin:end], seconds)
+        tokens = [unpad(of_tokens[name][begin:end], part.rows.lengths) for name in part.ticket.token_outputs]
+        part.ticket.deliver(part.indices, rows[begin:end], tokens, seconds)
         begin = end
 
 

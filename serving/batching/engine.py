@@ -16,8 +16,8 @@ class OutOfMemory(Exception):
 class Engine(Protocol):
     """What computes. `run` raises OutOfMemory, Unavailable (engine gone) or another SiftlineError (batch failed)."""
 
-    async def run(self, batch: Matrices) -> NDArray[np.float32]:
-        """float32 [B, d] for int32 [B, L] inputs."""
+    async def run(self, batch: Matrices) -> tuple[NDArray[np.float32], ...]:
+        """For int32 [B, L] inputs: float32 [B, d], then float32 [B, L, ...] for each of the batch's token_outputs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,11 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Matrices:
-    """One batch for the engine: `arrays[name]` int32 [B, L]."""
+    """One batch for the engine: `arrays[name]` int32 [B, L]; names of the outputs per token that it wants."""
 
     arrays: dict[str, Int32]
     tokens: int  # without padding
+    token_outputs: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -44,7 +45,7 @@ class Matrices:
         return rows, length
 
 
-def pad(parts: Sequence[Rows], layout: Layout) -> Matrices:
+def pad(parts: Sequence[Rows], layout: Layout, token_outputs: tuple[str, ...] = ()) -> Matrices:
     """The rows of all parts, part after part, padded at the end to a length that fits the longest."""
     lengths = np.concatenate([rows.lengths for rows in parts])
     tokens = np.concatenate([rows.ids for rows in parts])
@@ -57,7 +58,12 @@ def pad(parts: Sequence[Rows], layout: Layout) -> Matrices:
     for name in layout.inputs:
         if name != "input_ids":
             arrays[name] = _BUILDERS[name](parts, positions, mask, ids, layout)
-    return Matrices({name: arrays[name] for name in layout.inputs}, len(tokens))
+    return Matrices({name: arrays[name] for name in layout.inputs}, len(tokens), token_outputs)
+
+
+def unpad(values: NDArray[np.float32], lengths: Int32) -> NDArray[np.float32]:
+    """[B, L, ...] of padded rows to [sum(lengths), ...] of their tokens, row after row."""
+    return values[np.arange(values.shape[1]) < lengths[:, None]]
 
 
 def _attention_mask(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:

@@ -49,6 +49,12 @@ def slices(ids: Int32, begins: Int32, lengths: Int32) -> Int32:
     return ids[np.repeat(shift, lengths) + np.arange(int(lengths.sum()), dtype=np.int32)]
 
 
+def places(rows: Rows, indices: NDArray[np.intp]) -> Int32:
+    """Where the tokens of the rows at `indices` are among the ids of all, row after row."""
+    every = np.arange(rows.tokens, dtype=np.int32)
+    return slices(every, starts(rows.lengths)[indices], rows.lengths[indices])
+
+
 def take(rows: Rows, indices: NDArray[np.intp]) -> Rows:
     """The rows at `indices`, in that order."""
     lengths = rows.lengths[indices]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from siftline.results import Output
 from tests.conformance import comparison, kit, recipes
 from tests.fakes import language_models
 
@@ -39,7 +40,7 @@ class Model:
 class EmbedCase:
     """`inputs` names a list of the kit; `request` are further fields of the EmbedRequest.
 
-    With `recipe`, the reference is computed by that recipe, with that prompt in front of each text.
+    With `recipe`, the reference is computed by the function of that name in recipes.py, with that argument (a prompt).
     """
 
     model: str
@@ -48,15 +49,17 @@ class EmbedCase:
     inputs: str
     request: dict[str, Any] = field(default_factory=dict)
     recipe: str | None = None
+    output: Output = "dense"
 
     def __str__(self) -> str:
         return f"{self.reference}-{self.array}"
 
-    def expected(self, folder: Path) -> NDArray[np.float32]:
-        """Vectors of all texts."""
+    def expected(self, folder: Path, kept: list[int]) -> NDArray[np.float32]:
+        """Vectors of the texts at `kept`: [n, d], sparse ones [n, vocabulary], multi-vectors [tokens of all, d]."""
         if self.recipe is None:
-            return kit.reference(self.reference)[self.array]
-        computed: NDArray[np.float32] = getattr(recipes, self.reference)(folder, self.texts(), self.recipe)
+            return kit.reference(self.reference)[self.array][kept]
+        texts = self.texts()
+        computed: NDArray[np.float32] = getattr(recipes, self.reference)(folder, [texts[i] for i in kept], self.recipe)
         return computed
 
     def texts(self) -> list[str]:
@@ -115,6 +118,7 @@ MODELS = {
         Model("sbert-mpnet", "embed"),
         Model("tiny-e5", "embed", "e5", None, lambda _, folder: folder, "gte-base"),
         Model("tiny-qwen3-embedding", "embed", "", 512, language_models.make_qwen3_embedder, "gte-modernbert"),
+        Model("tiny-bge-m3", "embed", "", None, language_models.make_bge_m3, "bce-embedding"),
         Model("bce-reranker", "rerank", "bce-reranker"),
         Model("bge-reranker", "rerank", "bge-reranker"),
         Model("st-cross-encoder", "rerank"),
@@ -149,6 +153,9 @@ EMBED_CASES = (
     EmbedCase("tiny-e5", "e5", "passages", "texts", {}, "passage: "),
     EmbedCase("tiny-qwen3-embedding", "qwen3_embedding", "queries", "queries", QUERY, QWEN3_INSTRUCTION),
     EmbedCase("tiny-qwen3-embedding", "qwen3_embedding", "texts", "texts", {}, ""),
+    EmbedCase("tiny-bge-m3", "bge_m3", "dense", "texts", {}, "dense"),
+    EmbedCase("tiny-bge-m3", "bge_m3", "sparse", "texts", {}, "sparse", "sparse"),
+    EmbedCase("tiny-bge-m3", "bge_m3", "multi-vectors", "texts", {}, "multi_vector", "multi_vector"),
 )
 PAIR_CASES = (
     PairCase("bce-reranker", "bce-reranker.bce", "pairs", "probability"),

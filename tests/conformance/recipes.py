@@ -63,6 +63,35 @@ def qwen3_embedding(folder: Path, texts: Sequence[str], prompt: str) -> NDArray[
     return _embed(folder, texts, prompt, lambda hidden: hidden[-1])
 
 
+def bge_m3(folder: Path, texts: Sequence[str], output: str) -> NDArray[np.float32]:
+    """The formulas of FlagEmbedding's M3Embedder, token by token, for rows of up to 1024 tokens.
+
+    dense [n, d]; sparse [n, vocabulary]; multi_vector [tokens of all texts, d].
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    layers = {name: torch.load(folder / f"{name}_linear.pt", weights_only=True) for name in ("sparse", "colbert")}
+    sparse, colbert = ({key: tensor.numpy() for key, tensor in layer.items()} for layer in layers.values())
+    unused = {tokenizer.cls_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
+    found = []
+    for text in texts:
+        ids = tokenizer(text, truncation=True, max_length=1024)["input_ids"]
+        with torch.no_grad():
+            hidden = model(torch.tensor([ids])).last_hidden_state[0].numpy()
+        if output == "dense":
+            found.append(hidden[:1] / np.linalg.norm(hidden[0]))
+        elif output == "multi_vector":
+            vectors = hidden[1:] @ colbert["weight"].T + colbert["bias"]
+            found.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        else:
+            row = np.zeros((1, model.config.vocab_size), np.float32)
+            for token, weight in zip(ids, hidden @ sparse["weight"][0] + sparse["bias"][0], strict=True):
+                if token not in unused and weight > row[0, token]:
+                    row[0, token] = weight
+            found.append(row)
+    return np.concatenate(found).astype(np.float32)
+
+
 def _embed(folder: Path, texts: Sequence[str], prompt: str, pool: Callable[[Any], Any]) -> NDArray[np.float32]:
     """Vectors of prompt + text, cut to 512 tokens."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

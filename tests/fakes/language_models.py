@@ -1,9 +1,10 @@
-"""Tiny random causal language models in the layouts of Gemma and Qwen3, around a tokenizer that exists already."""
+"""Tiny random models in the layouts of Gemma, Qwen3 and BGE-M3, around a tokenizer that exists already."""
 
 import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from transformers import (
     GemmaConfig,
     GemmaForCausalLM,
@@ -12,11 +13,19 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3Model,
+    XLMRobertaConfig,
+    XLMRobertaModel,
 )
 
 from tests.fakes.models import write_json, write_modules
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model")
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+)
 _SHAPE = {
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -47,6 +56,33 @@ def make_qwen3_embedder(folder: Path, tokenizer: Path) -> Path:
     prompt = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
     write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": prompt, "document": ""}})
     write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": 64, "pooling_mode_lasttoken": True})
+    write_modules(folder, {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"})
+    return folder
+
+
+def make_bge_m3(folder: Path, tokenizer: Path) -> Path:
+    """Weights as a pickle and two more layers beside them, as the hub has it."""
+    config = XLMRobertaConfig(
+        vocab_size=6002,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=1026,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+    )
+    _save(XLMRobertaModel, config, folder, tokenizer)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    for file, outputs in (("sparse_linear.pt", 1), ("colbert_linear.pt", 48)):
+        layer = {"weight": torch.randn(outputs, 64) * 0.1, "bias": torch.randn(outputs) * 0.1}
+        torch.save(layer, folder / file)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 1024, "do_lower_case": False})
+    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": 64, "pooling_mode_cls_token": True})
     write_modules(folder, {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"})
     return folder
 

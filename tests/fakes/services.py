@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import grpc
@@ -63,6 +64,14 @@ def packed(vectors: np.ndarray, dtype: int) -> bytes:
     return vectors.astype("<f4").tobytes()
 
 
+def sparse_of(texts: Sequence[str]) -> embed_pb2.SparseVectors:
+    """A token a text: its length, of weight 1."""
+    ids = np.array([len(text) for text in texts], "<u4")
+    return embed_pb2.SparseVectors(
+        offsets=range(len(texts) + 1), ids=ids.tobytes(), weights=np.ones(len(texts), "<f4").tobytes()
+    )
+
+
 @dataclass
 class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
     fingerprint: str = "f" * 32
@@ -93,6 +102,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
             token_counts=[min(count, MAX_TOKENS) for count in counts],
             truncated=[count > MAX_TOKENS for count in counts],
             fingerprint=self.fingerprint,
+            sparse=sparse_of(request.texts) if embed_pb2.OUTPUT_SPARSE in request.outputs else None,
         )
 
     async def GetModel(

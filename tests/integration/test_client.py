@@ -124,8 +124,10 @@ async def test_vectors_come_as_numpy(ask: Ask, dtype: str, shape: tuple[int, int
 
 
 async def test_options_arrive(ask: Ask, server: Server) -> None:
-    await ask("embed_with_details", ["a"], side="query", prompt_text="p: ", truncation="error", priority="bulk")
+    options = {"side": "query", "prompt_text": "p: ", "truncation": "error", "priority": "bulk"}
+    await ask("embed_with_details", ["a"], outputs=["sparse", "multi_vector"], **options)
     request = server.asked[0]
+    assert list(request.outputs) == [embed_pb2.OUTPUT_SPARSE, embed_pb2.OUTPUT_MULTI_VECTOR]
     assert (request.side, request.prompt_text) == (embed_pb2.SIDE_QUERY, "p: ")
     assert (request.truncation, request.priority) == (embed_pb2.TRUNCATION_ERROR, embed_pb2.PRIORITY_BULK)
     await ask("search", "c", "q", top_k=3, recall="hybrid", rerank=False, min_score=0.0, filter="x = 1")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.embed.encoder import merge
+from services.embed.dense import merge
 
 VECTORS = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
 LENGTHS = np.array([30, 10, 5], np.int32)

@@ -29,6 +29,13 @@ class Truncation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRUNCATION_START: _ClassVar[Truncation]
     TRUNCATION_WINDOW: _ClassVar[Truncation]
 
+class Output(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTPUT_UNSPECIFIED: _ClassVar[Output]
+    OUTPUT_DENSE: _ClassVar[Output]
+    OUTPUT_SPARSE: _ClassVar[Output]
+    OUTPUT_MULTI_VECTOR: _ClassVar[Output]
+
 class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PRIORITY_UNSPECIFIED: _ClassVar[Priority]
@@ -47,12 +54,16 @@ TRUNCATION_ERROR: Truncation
 TRUNCATION_END: Truncation
 TRUNCATION_START: Truncation
 TRUNCATION_WINDOW: Truncation
+OUTPUT_UNSPECIFIED: Output
+OUTPUT_DENSE: Output
+OUTPUT_SPARSE: Output
+OUTPUT_MULTI_VECTOR: Output
 PRIORITY_UNSPECIFIED: Priority
 PRIORITY_INTERACTIVE: Priority
 PRIORITY_BULK: Priority
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("model", "texts", "side", "prompt_name", "prompt_text", "dtype", "dimensions", "truncation", "priority", "prompt_texts")
+    __slots__ = ("model", "texts", "side", "prompt_name", "prompt_text", "dtype", "dimensions", "truncation", "priority", "prompt_texts", "outputs")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +74,7 @@ class EmbedRequest(_message.Message):
     TRUNCATION_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TEXTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     texts: _containers.RepeatedScalarFieldContainer[str]
     side: Side
@@ -73,10 +85,11 @@ class EmbedRequest(_message.Message):
     truncation: Truncation
     priority: Priority
     prompt_texts: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model: _Optional[str] = ..., texts: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[Side, str]] = ..., prompt_name: _Optional[str] = ..., prompt_text: _Optional[str] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., dimensions: _Optional[int] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., prompt_texts: _Optional[_Iterable[str]] = ...) -> None: ...
+    outputs: _containers.RepeatedScalarFieldContainer[Output]
+    def __init__(self, model: _Optional[str] = ..., texts: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[Side, str]] = ..., prompt_name: _Optional[str] = ..., prompt_text: _Optional[str] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., dimensions: _Optional[int] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., prompt_texts: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
-    __slots__ = ("vectors", "count", "dimensions", "dtype", "token_counts", "truncated", "fingerprint", "timings", "cached")
+    __slots__ = ("vectors", "count", "dimensions", "dtype", "token_counts", "truncated", "fingerprint", "timings", "cached", "sparse", "multi_vectors")
     VECTORS_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +99,8 @@ class EmbedResponse(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
+    SPARSE_FIELD_NUMBER: _ClassVar[int]
+    MULTI_VECTORS_FIELD_NUMBER: _ClassVar[int]
     vectors: bytes
     count: int
     dimensions: int
@@ -95,7 +110,29 @@ class EmbedResponse(_message.Message):
     fingerprint: str
     timings: Timings
     cached: int
-    def __init__(self, vectors: _Optional[bytes] = ..., count: _Optional[int] = ..., dimensions: _Optional[int] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., fingerprint: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., cached: _Optional[int] = ...) -> None: ...
+    sparse: SparseVectors
+    multi_vectors: MultiVectors
+    def __init__(self, vectors: _Optional[bytes] = ..., count: _Optional[int] = ..., dimensions: _Optional[int] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., fingerprint: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., cached: _Optional[int] = ..., sparse: _Optional[_Union[SparseVectors, _Mapping]] = ..., multi_vectors: _Optional[_Union[MultiVectors, _Mapping]] = ...) -> None: ...
+
+class SparseVectors(_message.Message):
+    __slots__ = ("offsets", "ids", "weights")
+    OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    offsets: _containers.RepeatedScalarFieldContainer[int]
+    ids: bytes
+    weights: bytes
+    def __init__(self, offsets: _Optional[_Iterable[int]] = ..., ids: _Optional[bytes] = ..., weights: _Optional[bytes] = ...) -> None: ...
+
+class MultiVectors(_message.Message):
+    __slots__ = ("offsets", "vectors", "dimensions")
+    OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    offsets: _containers.RepeatedScalarFieldContainer[int]
+    vectors: bytes
+    dimensions: int
+    def __init__(self, offsets: _Optional[_Iterable[int]] = ..., vectors: _Optional[bytes] = ..., dimensions: _Optional[int] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("total_us", "tokenize_us", "queue_us", "compute_us", "cache_us")
@@ -118,7 +155,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("name", "fingerprint", "dimensions", "max_tokens", "pooling", "normalized", "engine", "precision", "prompts", "default_query_prompt", "default_document_prompt", "limits", "licence", "source")
+    __slots__ = ("name", "fingerprint", "dimensions", "max_tokens", "pooling", "normalized", "engine", "precision", "prompts", "default_query_prompt", "default_document_prompt", "limits", "licence", "source", "outputs", "multi_vector_dimensions")
     class PromptsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +177,8 @@ class GetModelResponse(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     LICENCE_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    MULTI_VECTOR_DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
     dimensions: int
@@ -154,7 +193,9 @@ class GetModelResponse(_message.Message):
     limits: Limits
     licence: str
     source: str
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., max_tokens: _Optional[int] = ..., pooling: _Optional[str] = ..., normalized: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., prompts: _Optional[_Mapping[str, str]] = ..., default_query_prompt: _Optional[str] = ..., default_document_prompt: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., licence: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
+    outputs: _containers.RepeatedScalarFieldContainer[Output]
+    multi_vector_dimensions: int
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., max_tokens: _Optional[int] = ..., pooling: _Optional[str] = ..., normalized: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., prompts: _Optional[_Mapping[str, str]] = ..., default_query_prompt: _Optional[str] = ..., default_document_prompt: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., licence: _Optional[str] = ..., source: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ..., multi_vector_dimensions: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("max_texts", "max_text_bytes", "max_message_bytes", "max_prompt_bytes")

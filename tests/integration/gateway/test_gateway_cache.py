@@ -57,6 +57,21 @@ async def test_a_hit_equals_a_miss_bit_for_bit(gateway: Any, redis_server: Any, 
     assert list(hit.token_counts) == [3, 4, 512]
 
 
+async def test_other_outputs_pass_by_the_cache(gateway: Any, redis_server: Any) -> None:
+    """The cache holds dense vectors: it neither answers a request for more nor learns from one."""
+    dense = await embed(gateway, "one", "three")
+    await until(lambda: len(entries(redis_server)) == 2)
+    both = await embed(gateway, "one", "seven", outputs=[embed_pb2.OUTPUT_DENSE, embed_pb2.OUTPUT_SPARSE])
+    assert (both.cached, gateway.embed.calls[-1]) == (0, ["one", "seven"])
+    assert np.frombuffer(both.sparse.ids, "<u4").tolist() == [3, 5]
+    again = await embed(gateway, "one", "three", outputs=[embed_pb2.OUTPUT_DENSE])
+    assert (again.cached, again.vectors) == (2, dense.vectors)
+    assert not again.HasField("sparse")
+    assert len(entries(redis_server)) == 2
+    with pytest.raises(grpc.aio.AioRpcError, match="outputs: 9 is not one of its values"):
+        await embed(gateway, "one", outputs=[9])
+
+
 async def test_only_what_is_missing_is_computed_and_order_is_kept(gateway: Any) -> None:
     await embed(gateway, "b", "d")
     before = outcomes()

@@ -12,6 +12,8 @@ TEN_MEGABYTES = "a" * (10 << 20)
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 EMBED = {
+    "an output of other models": ({"texts": ["a"], "outputs": [2]}, INVALID, "outputs: OUTPUT_SPARSE is not made by"),
+    "unknown output": ({"texts": ["a"], "outputs": [9]}, INVALID, "outputs: 9"),
     "no texts": ({"texts": []}, INVALID, "texts: empty"),
     "empty text": ({"texts": ["a", ""]}, INVALID, "texts[1]: empty"),
     "10 MB text": ({"texts": [TEN_MEGABYTES]}, INVALID, "texts[0]: 10485760 bytes; the limit is 1048576"),

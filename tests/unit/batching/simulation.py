@@ -100,7 +100,7 @@ class FakeEngine:
     most_running: int = 0
     _free: asyncio.Semaphore | None = None
 
-    async def run(self, matrices: Matrices) -> NDArray[np.float32]:
+    async def run(self, matrices: Matrices) -> tuple[NDArray[np.float32], ...]:
         self._free = self._free or asyncio.Semaphore(self.instances)
         batch = Batch(matrices.arrays["input_ids"], matrices.tokens, now())
         self.batches.append(batch)
@@ -114,7 +114,8 @@ class FakeEngine:
         finally:
             self.running -= 1
             batch.ended = now()
-        return answers(batch.ids, matrices.arrays["attention_mask"].sum(1))
+        per_token = (token_answers(name, batch.ids) for name in matrices.token_outputs)
+        return (answers(batch.ids, matrices.arrays["attention_mask"].sum(1)), *per_token)
 
     @property
     def padding(self) -> float:
@@ -132,6 +133,15 @@ def answers(ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.fl
     columns = [lengths, ids[:, 0] % 65_521, (ids * places).sum(1) % 65_521]
     stacked: NDArray[np.float32] = np.stack(columns, axis=1).astype(np.float32)
     return stacked
+
+
+def token_answers(name: str, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    """float32 of the ids' shape, and [..., 2] for a name in capitals: another number for each id and name."""
+    numbers: NDArray[np.float32] = ids.astype(np.float32) + len(name)
+    return np.stack([numbers, -numbers], axis=-1) if name.isupper() else numbers
+
+
+TOKEN_OUTPUTS = ("number", "NUMBERS")  # with a number, and with two, for each token
 
 
 def expected(rows: Rows) -> NDArray[np.float32]:

@@ -69,8 +69,8 @@ def test_rows_of_a_failed_request_are_not_computed() -> None:
 
 def test_too_few_answers_are_an_error() -> None:
     class Short(FakeEngine):
-        async def run(self, matrices: Matrices) -> NDArray[np.float32]:
-            return (await super().run(matrices))[:-1]
+        async def run(self, matrices: Matrices) -> tuple[NDArray[np.float32], ...]:
+            return tuple(output[:-1] for output in await super().run(matrices))
 
     async def world() -> None:
         with pytest.raises(Internal, match="answered 1 rows of 2"):

@@ -13,12 +13,14 @@ from tests.unit.batching.simulation import (
     BATCH_TOKENS,
     LAYOUT,
     LONGEST,
+    TOKEN_OUTPUTS,
     FakeEngine,
     expected,
     make,
     now,
     request,
     simulate,
+    token_answers,
     waiting,
 )
 
@@ -32,6 +34,7 @@ class Call:
     priority: Priority
     deadline: float | None
     cancelled_after: float | None
+    token_outputs: tuple[str, ...]
 
 
 seconds = st.floats(0, 1, allow_subnormal=False)
@@ -42,6 +45,7 @@ calls = st.builds(
     priority=st.sampled_from(Priority),
     deadline=st.none() | st.none() | seconds,
     cancelled_after=st.none() | st.none() | seconds,
+    token_outputs=st.sampled_from([(), (), *((name,) for name in TOKEN_OUTPUTS), TOKEN_OUTPUTS]),
 )
 
 
@@ -74,10 +78,13 @@ async def caller(batcher: Batcher, call: Call) -> str:
     deadline = None if call.deadline is None else now() + call.deadline
     try:
         async with asyncio.timeout(call.cancelled_after):
-            completed = await batcher.submit(rows, call.priority, deadline)
+            completed = await batcher.submit(rows, call.priority, deadline, call.token_outputs)
     except (TimeoutError, DeadlineExceeded, Internal, Overloaded) as error:
         return type(error).__name__
     np.testing.assert_array_equal(completed.outputs, expected(rows))
+    assert tuple(sorted(completed.tokens)) == tuple(sorted(call.token_outputs))
+    for name, values in completed.tokens.items():
+        np.testing.assert_array_equal(values, token_answers(name, rows.ids))
     assert completed.compute_seconds > 0
     return "ok"
 
