@@ -27,6 +27,7 @@ async def main() -> None:
             reuse_port=settings.worker,
             interceptors=app.interceptors,
             started=app.start,
+            stopping=app.drain,
         )
     finally:
         await app.aclose()

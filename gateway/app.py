@@ -12,6 +12,9 @@ from gateway.auth.keys import Keys
 from gateway.clients import EmbedClient, RerankClient
 from gateway.embedder import Embedder
 from gateway.embedding_cache import EmbeddingCache
+from gateway.http.application import Core, application
+from gateway.http.endpoint import Limits
+from gateway.http.server import HttpServer
 from gateway.ingest import Ingest
 from gateway.readiness import Readiness
 from gateway.recall.rebuild import Rebuild
@@ -41,6 +44,7 @@ class App:
 
     def __init__(self, settings: GatewaySettings, health: Health) -> None:
         self._settings = settings
+        self._health = health
         self._keys = Keys(settings.keys_file) if settings.keys_file is not None else None
         self._embed = EmbedClient(settings.embed, settings.max_message_bytes)
         self._rerank = RerankClient(settings.rerank, settings.max_message_bytes) if settings.rerank else None
@@ -58,14 +62,26 @@ class App:
         self._embedder = Embedder(self._embed, self._cache, settings.cache_salt)
         self._readiness = Readiness(health, self._embed, self._rerank, self._index, self._registry, settings)
         self._watch: asyncio.Task[None] | None = None
+        self._core = self._servicers()
+        self._http: HttpServer | None = None
 
     @property
     def interceptors(self) -> list[grpc.aio.ServerInterceptor]:
         """What calls go through before they are looked at."""
         return [Authorization(self._keys)] if self._keys is not None else []
 
+    @property
+    def http_port(self) -> int:
+        """Of the started HTTP server, 0 when there is none."""
+        return self._http.port if self._http is not None else 0
+
     def register(self, server: grpc.aio.Server) -> None:
         """Adds the three services."""
+        search_pb2_grpc.add_SearchServiceServicer_to_server(self._core.search, server)
+        embed_pb2_grpc.add_EmbedServiceServicer_to_server(self._core.embed, server)
+        rerank_pb2_grpc.add_RerankServiceServicer_to_server(self._core.rerank, server)
+
+    def _servicers(self) -> Core:
         settings = self._settings
         ingest = Ingest(self._registry, self._index, self._embedder, settings)
         reranking = Reranking(self._rerank, settings.rerank_budget_s)
@@ -79,22 +95,33 @@ class App:
         timeout_s = settings.index_timeout_s
         rebuild = Rebuild(self._index.redis, self._index, self._registry, timeout_s)
         reindex = Reindex(self._registry, self._index, rebuild, self._embed, ingest, timeout_s)
-        search_pb2_grpc.add_SearchServiceServicer_to_server(
-            SearchServicer(settings, self._registry, self._index, self._embed, ingest, search, reindex), server
-        )
-        embed_pb2_grpc.add_EmbedServiceServicer_to_server(
-            EmbedServicer(self._embedder, self._embed, settings.default_deadline_s), server
-        )
-        rerank_pb2_grpc.add_RerankServiceServicer_to_server(
-            RerankServicer(self._rerank, settings.default_deadline_s), server
+        return Core(
+            SearchServicer(settings, self._registry, self._index, self._embed, ingest, search, reindex),
+            EmbedServicer(self._embedder, self._embed, settings.default_deadline_s),
+            RerankServicer(self._rerank, settings.default_deadline_s),
+            self._health,
         )
 
     async def start(self) -> None:
-        """Begins to look whether the parts answer; the gateway is ready once they do."""
+        """Serves HTTP, and begins to look whether the parts answer; the gateway is ready once they do."""
+        settings = self._settings
+        if settings.http:
+            limits = Limits(settings.http_max_body_bytes, settings.default_deadline_s)
+            routes = application(self._core, self._keys, limits)
+            self._http = HttpServer(
+                settings.http, routes, drain_seconds=settings.drain_seconds, reuse_port=settings.worker
+            )
+            self._http.start()
         self._watch = asyncio.create_task(self._readiness.run())
+
+    async def drain(self) -> None:
+        """Answers the HTTP requests in flight."""
+        if self._http is not None:
+            await self._http.stop()
 
     async def aclose(self) -> None:
         await end(self._watch)
+        await self.drain()
         if self._cache is not None:
             await self._cache.aclose()
         await self._index.aclose()

@@ -18,6 +18,10 @@ class GatewaySettings(BaseSettings):
     )
 
     listen: str = Field("127.0.0.1:50050", description="HOST:PORT to serve gRPC on; 0.0.0.0 lets other machines in")
+    http: str = Field("", description="HOST:PORT to serve HTTP on; empty serves gRPC only")
+    http_max_body_bytes: int = Field(
+        16 << 20, gt=0, description="largest HTTP body taken; JSON is read at one go, and others wait meanwhile"
+    )
     metrics: str = Field("127.0.0.1:9100", description="HOST:PORT of /metrics; empty serves none")
 
     embed: str = Field(

@@ -24,6 +24,7 @@ class Endpoints:
     """What endpoints.json holds: host:port for gRPC, URLs for the rest, no passwords."""
 
     gateway: str
+    gateway_http: str
     gateway_metrics: str
     embed: str
     embed_metrics: str
@@ -39,6 +40,7 @@ def of(settings: StackSettings) -> Endpoints:
     ports = settings.ports
     return Endpoints(
         gateway=address(ports.gateway),
+        gateway_http=f"http://{address(ports.gateway_http)}",
         gateway_metrics=_metrics(ports.gateway_metrics),
         embed=address(ports.embed),
         embed_metrics=_metrics(ports.embed_metrics),

@@ -30,6 +30,7 @@ class Ports:
     rerank_triton_http: int = 50060
     rerank_triton_metrics: int = 50061
     redis: int = 50062
+    gateway_http: int = 50063
 
     def __iter__(self) -> Iterator[int]:
         return iter(astuple(self))

@@ -75,6 +75,7 @@ def _gateway(settings: StackSettings) -> Program:
     addresses = endpoints.of(settings)
     flags = {
         "listen": addresses.gateway,
+        "http": address(settings.ports.gateway_http),
         "metrics": address(settings.ports.gateway_metrics),
         "embed": addresses.embed,
         "rerank": addresses.rerank,

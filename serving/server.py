@@ -67,12 +67,13 @@ async def serve(  # noqa: PLR0913 what a server is made of, by name
     reuse_port: bool = False,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     started: Callable[[], Awaitable[None]] | None = None,
+    stopping: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then says NOT_SERVING, answers what is in flight, and returns.
 
     `listen` is HOST:PORT. `interceptors` come innermost: errors that they raise are translated. `started` runs once the
     port is bound (before, where the port is shared); what makes the server ready calls `health.set_serving(True)`
-    itself. Raises StartupError when the port can't be had.
+    itself. `stopping` drains what else serves here meanwhile. Raises StartupError when the port can't be had.
     """
     server = grpc.aio.server(
         interceptors=(RequestMetrics(), ErrorTranslation(), *interceptors),
@@ -102,7 +103,7 @@ async def serve(  # noqa: PLR0913 what a server is made of, by name
         await _until(stop, started)
     finally:
         await health.set_serving(False)
-        await server.stop(grace=drain_seconds)
+        await asyncio.gather(server.stop(grace=drain_seconds), *([stopping()] if stopping is not None else []))
 
 
 async def _until(stop: asyncio.Event, started: Callable[[], Awaitable[None]] | None) -> None:

@@ -6,6 +6,7 @@ from types import ModuleType
 
 from prometheus_client.metrics import MetricWrapperBase
 
+import gateway.http.metrics
 import gateway.metrics
 import serving.batching.metrics
 import serving.model_metrics
@@ -17,6 +18,7 @@ MODEL_SERVICES = ("embed", "rerank")
 DECLARING: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (serving.telemetry, GATEWAY + MODEL_SERVICES),
     (gateway.metrics, GATEWAY),
+    (gateway.http.metrics, GATEWAY),
     (serving.batching.metrics, MODEL_SERVICES),
     (serving.model_metrics, MODEL_SERVICES),
 )

@@ -5,10 +5,9 @@ from typing import Any
 
 import grpc
 
-from gateway.auth.keys import Key, Keys
+from gateway.auth.keys import Key, Keys, secret_in
 from gateway.auth.scopes import NEEDED, OPEN
 from gateway.tenant import TENANT
-from serving.errors import PermissionDenied, Unauthenticated
 from serving.interception import rewrap
 
 
@@ -37,18 +36,5 @@ class Authorization(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return rewrap(handler, authorized)
 
     def _key(self, details: grpc.HandlerCallDetails) -> Key:
-        key = self._keys.find(_secret(details))
-        scope = NEEDED.get(details.method)
-        if scope is None or scope not in key.scopes:
-            raise PermissionDenied(f"the API key lacks the scope {scope.value if scope else 'for this method'!r}")
-        return key
-
-
-def _secret(details: grpc.HandlerCallDetails) -> str:
-    """From `authorization: Bearer KEY` or `x-api-key: KEY`."""
-    metadata = dict(details.invocation_metadata or ())
-    scheme, _, bearer = str(metadata.get("authorization", "")).partition(" ")
-    secret = bearer.strip() if scheme.lower() == "bearer" else str(metadata.get("x-api-key", ""))
-    if not secret:
-        raise Unauthenticated("no API key: send it as `authorization: Bearer KEY` or `x-api-key: KEY`")
-    return secret
+        metadata = dict(details.invocation_metadata or ())
+        return self._keys.authorized(secret_in(metadata), NEEDED.get(details.method))

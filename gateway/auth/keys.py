@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.auth.scopes import Scope
-from serving.errors import StartupError, Unauthenticated
+from serving.errors import PermissionDenied, StartupError, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,13 @@ class Keys:
             raise Unauthenticated("the API key is not known here, or has expired")
         return key
 
+    def authorized(self, secret: str, scope: Scope | None) -> Key:
+        """The key's entry, when it has the scope; None is a scope that no key has. Raises PermissionDenied too."""
+        key = self.find(secret)
+        if scope is None or scope not in key.scopes:
+            raise PermissionDenied(f"the API key lacks the scope {scope.value if scope else 'for this method'!r}")
+        return key
+
     def _follow(self) -> None:
         if time.monotonic() - self._checked < _CHECK_S:
             return
@@ -98,6 +105,21 @@ class Keys:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def secret_in(headers: Mapping[str, str]) -> str:
+    """The key in headers, their names in lower case. Raises Unauthenticated when there is none.
+
+    `authorization: Bearer KEY`, or the bare KEY there as LlamaIndex sends it to TEI, or `x-api-key: KEY`.
+    """
+    authorization = str(headers.get("authorization", "")).strip()
+    scheme, _, bearer = authorization.partition(" ")
+    if bearer:
+        authorization = bearer.strip() if scheme.lower() == "bearer" else ""
+    secret = authorization or str(headers.get("x-api-key", ""))
+    if not secret:
+        raise Unauthenticated("no API key: send it as `authorization: Bearer KEY` or `x-api-key: KEY`")
+    return secret
 
 
 def _load(path: Path) -> Mapping[str, Key]:

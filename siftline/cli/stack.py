@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--redis-url", default="", help="a Redis 8, or one with the search module, instead of our own")
     parser.add_argument(
-        "--port-base", type=int, help="first of thirteen consecutive ports; 0 for free ones (default: see README.md)"
+        "--port-base", type=int, help="first of fourteen consecutive ports; 0 for free ones (default: see README.md)"
     )
 
 
@@ -75,6 +75,7 @@ def show(endpoints: "Endpoints", state: Path) -> None:
     """Prints where everything is."""
     lines = {
         "gateway": f"{endpoints.gateway}   metrics {endpoints.gateway_metrics}",
+        "http": f"{endpoints.gateway_http}   API {endpoints.gateway_http}/docs",
         "embed": f"{endpoints.embed}   metrics {endpoints.embed_metrics}",
         "rerank": f"{endpoints.rerank}   metrics {endpoints.rerank_metrics}",
         "triton": f"{endpoints.embed_triton.grpc} (embed), {endpoints.rerank_triton.grpc} (rerank)",

@@ -5,7 +5,7 @@ from serving.errors import InvalidArgument
 
 
 def test_ports_from_a_base_are_consecutive() -> None:
-    assert list(ports.from_base(20000)) == list(range(20000, 20013))
+    assert list(ports.from_base(20000)) == list(range(20000, 20014))
 
 
 def test_free_ports_differ() -> None:

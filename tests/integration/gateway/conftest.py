@@ -64,6 +64,11 @@ class Gateway:
     reranks: rerank_pb2_grpc.RerankServiceStub
     healths: health_pb2_grpc.HealthStub
 
+    @property
+    def url(self) -> str:
+        """Of HTTP."""
+        return f"http://127.0.0.1:{self.app.http_port}"
+
     async def until_ready(self, wanted: bool = True, seconds: float = 10.0) -> None:
         async with asyncio.timeout(seconds):
             while self.health.serving != wanted:
@@ -90,6 +95,7 @@ class Gateways:
             "rerank": rerank_server.target,
             "cache_url": redis_url,
             "index_url": redis_url,
+            "http": "127.0.0.1:0",
             "cache_budget_s": 0.2,
             "model_refresh_s": 0.1,
         }

@@ -1,0 +1,132 @@
+"""What every route goes through: request id, key, body, deadline; and an answer in the dialect's own words."""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.auth.keys import Keys, secret_in
+from gateway.auth.scopes import Scope
+from gateway.deadline import Deadline
+from gateway.http import body
+from gateway.http.body import Gone
+from gateway.http.call import Call, timeout_of
+from gateway.http.dialect import Dialect
+from gateway.http.failure import BODY_TOO_LARGE, SLOW_BODY
+from gateway.http.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from gateway.http.reply import Reply
+from gateway.tenant import TENANT
+from serving.errors import Internal, SiftlineError
+
+log = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_GONE = 499
+# Bytes that the client still sends would be taken for its next request.
+_CLOSING = {BODY_TOO_LARGE, SLOW_BODY}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path. `scope` None is open to everyone. `request` and `reply` are JSON schemas for /docs."""
+
+    method: str
+    path: str
+    scope: Scope | None
+    handle: Callable[[Call], Awaitable[Reply]]
+    summary: str = ""
+    request: Any = None
+    reply: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_body_bytes: int
+    default_deadline_s: float
+
+
+class Endpoint:
+    """An operation as an ASGI application."""
+
+    def __init__(self, operation: Operation, dialect: Dialect, keys: Keys | None, limits: Limits) -> None:
+        self.operation = operation
+        self.dialect = dialect
+        self._keys = keys
+        self._limits = limits
+        self._seconds = HTTP_SECONDS.labels(dialect.name, operation.path)
+        self._answered = HTTP_REQUESTS.labels(dialect.name, operation.path, "200")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        started = time.perf_counter()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        request_id = _request_id(headers)
+        try:
+            reply = await self._reply(scope, receive, headers, request_id)
+        except Gone:
+            self._count(_GONE, started)
+            return
+        self._count(reply.status, started)
+        await _send(send, reply, request_id)
+
+    async def _reply(self, scope: Any, receive: Any, headers: dict[str, str], request_id: str) -> Reply:
+        try:
+            deadline = Deadline(timeout_of(headers, self._limits.default_deadline_s))
+            if self._keys is not None and self.operation.scope is not None:
+                TENANT.set(self._keys.authorized(secret_in(headers), self.operation.scope).tenant)
+            call = Call(headers, scope.get("path_params", {}), scope["query_string"], deadline, request_id)
+            call.body = await body.read(receive, headers, self._limits.max_body_bytes, deadline)
+            return await _while_there(self.operation.handle(call), receive)
+        except SiftlineError as error:
+            return self._refusal(error)
+        except Gone:
+            raise
+        except Exception:
+            log.exception("unexpected error in %s %s", self.operation.method, self.operation.path)
+            return self._refusal(Internal("internal error"))
+
+    def _refusal(self, error: SiftlineError) -> Reply:
+        reply = self.dialect.refusal(error)
+        if error.reason in _CLOSING:
+            reply.headers = {**reply.headers, "connection": "close"}
+        return reply
+
+    def _count(self, status: int, started: float) -> None:
+        self._seconds.observe(time.perf_counter() - started)
+        if status == 200:
+            self._answered.inc()
+        else:
+            HTTP_REQUESTS.labels(self.dialect.name, self.operation.path, str(status)).inc()
+
+
+async def _while_there(handling: Awaitable[Reply], receive: Any) -> Reply:
+    """The reply, computed for as long as the client is there. Raises Gone."""
+    task = asyncio.ensure_future(handling)
+    gone = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Gone
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+def _request_id(headers: dict[str, str]) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+async def _send(send: Any, reply: Reply, request_id: str) -> None:
+    headers: Sequence[tuple[bytes, bytes]] = [
+        (b"content-type", reply.media_type.encode()),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"x-request-id", request_id.encode("latin-1")),
+        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
