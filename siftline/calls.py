@@ -59,6 +59,7 @@ def embed_with_details(
 
     outputs: of "dense", "sparse" and "multi_vector" all that is wanted and that the model makes (see embed_model).
     """
+    _check_names(EmbedOptions, options)
     dtype = options.get("dtype", "float32")
     request = embed_pb2.EmbedRequest(
         model=options.get("model", ""),
@@ -132,6 +133,7 @@ class SearchOptions(TypedDict, total=False):
 
 def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Call[results.SearchResult]:
     """The best passages of a collection for a query: recall, then rerank; options: see SearchOptions."""
+    _check_names(SearchOptions, options)
     request = search_pb2.SearchRequest(
         collection=collection,
         query=query,
@@ -263,6 +265,12 @@ def drop_collection(name: str) -> Call[None]:
 def _fields(fields: Mapping[str, results.FieldType]) -> list[search_pb2.Field]:
     types = {"tag": search_pb2.FIELD_TYPE_TAG, "number": search_pb2.FIELD_TYPE_NUMBER}
     return [search_pb2.Field(name=name, type=types[kind]) for name, kind in fields.items()]
+
+
+def _check_names(kind: type, options: Mapping[str, object]) -> None:
+    """What Python does for keywords that are written out: a misspelt option must not go unnoticed."""
+    if unknown := sorted(options.keys() - kind.__annotations__.keys()):
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}; there are {', '.join(kind.__annotations__)}")
 
 
 def _strings(name: str, values: Sequence[str]) -> Sequence[str]:

@@ -206,6 +206,15 @@ async def test_what_cannot_be_sent_is_an_invalid_argument(ask: Ask, server: Serv
     assert not server.asked
 
 
+@pytest.mark.parametrize(("call", "arguments"), [("embed", [["one"]]), ("search", ["notes", "query"])])
+async def test_misspelt_option_is_named_and_nothing_is_sent(
+    ask: Ask, server: Server, call: str, arguments: list[Any]
+) -> None:
+    with pytest.raises(TypeError, match="'promt'"):
+        await ask(call, *arguments, promt="x")
+    assert not server.asked
+
+
 async def test_key_is_sent_that_is_given_or_else_that_of_the_environment(
     address: str, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
