@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 def _export_source(options: argparse.Namespace) -> None:
     from export.exporter import export
 
-    entry = catalogue.entries().get(options.source)
+    entry = catalogue.find(options.source)
     model = export(_find(options.source, entry), options.out, entry, options.family, options.name, _say)
     if options.int8:
         from export.int8 import export_int8

@@ -94,7 +94,8 @@ class CatalogueEntry(_Facts):
     source: Location
     family: str = ""
     default: bool = Field(False, description="exported by `make run`")
-    max_tokens: int | None = Field(None, ge=8)
+    dimensions: int | None = Field(None, ge=1, description="of an embedder's vectors; an export checks it")
+    max_tokens: int | None = Field(None, ge=8, description="of a row; within the model's positions")
     prompts: dict[str, str] = {}
     default_query_prompt: str = ""
     default_document_prompt: str = ""
@@ -106,6 +107,12 @@ _Record = TypeVar("_Record", CatalogueEntry, Family)
 def entries(folder: Path = MODELS) -> dict[str, CatalogueEntry]:
     """All models of the catalogue, by name."""
     return _load_all(folder, CatalogueEntry)
+
+
+def find(name: str) -> CatalogueEntry | None:
+    """The entry of that name, or of that identifier on the hub."""
+    known = entries()
+    return known.get(name) or next((entry for entry in known.values() if entry.source.hub == name), None)
 
 
 def families(folder: Path = FAMILIES) -> dict[str, Family]:

@@ -50,6 +50,8 @@ def describe(source: Source, name: str, entry: CatalogueEntry | None, family_nam
     arch = architecture.of(transformer, config)
     if head is not None and source.has(MODULES):
         modules.check_dimensions(source, head, hidden_size(config))
+    if head is not None and entry is not None:
+        _check_dimensions(entry, head.dimensions(hidden_size(config)))
     prompts = _prompts(source, family, entry)
     return Description(
         name=name,
@@ -100,6 +102,11 @@ def _head(source: Source, family: Family) -> Head:
     if not family.pooling:
         raise ExportError(f"{source.label}: no {MODULES}, and the family {family.name} does not fix the pooling")
     return Head("", (family.pooling,), (), family.normalized)
+
+
+def _check_dimensions(entry: CatalogueEntry, real: int) -> None:
+    if entry.dimensions not in (None, real):
+        raise ExportError(f"{entry.name}: the catalogue says {entry.dimensions} dimensions, but the model gives {real}")
 
 
 def _max_tokens(

@@ -14,7 +14,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-FILE_NAME = "model.int8.safetensors"
+from export.source import INT8_WEIGHTS
+
+FILE_NAME = INT8_WEIGHTS
 FORMAT = "int8-rows-1"
 SCALE_SUFFIX = ".scale"
 LARGEST = 127

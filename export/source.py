@@ -14,9 +14,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from export.errors import ExportError
-from export.int8_storage import FILE_NAME as INT8_WEIGHTS
 
 CONFIG = "config.json"
+INT8_WEIGHTS = "model.int8.safetensors"
 MODULES = "modules.json"
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLE = (INT8_WEIGHTS, "model.safetensors", "pytorch_model.bin")

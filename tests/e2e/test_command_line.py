@@ -109,8 +109,22 @@ def test_status_and_models_tell_what_runs(shared_stack: RunningStack) -> None:
     status = printed(shared_stack.siftline("status", "--json"))
     assert status["serving"] is True
     models = printed(shared_stack.siftline("models", "--json"))
-    assert models == status["models"]
-    assert models["embed"]["dimensions"] == 384
+    assert models["in_service"] == status["models"]
+    assert models["in_service"]["embed"]["dimensions"] == 384
+    listed = {model["name"]: model for model in models["catalogue"]}
+    assert listed["all-minilm-l6-v2"]["exported"]
+    assert listed["bge-m3"] | {"summary": ""} == {
+        "name": "bge-m3",
+        "task": "embed",
+        "family": "sentence-transformers",
+        "summary": "",
+        "dimensions": 1024,
+        "max_tokens": 8192,
+        "licence": "MIT",
+        "exported": False,
+    }
+    table = shared_stack.siftline("models").stdout.splitlines()
+    assert any(line.startswith("in service  all-minilm-l6-v2") for line in table)
 
 
 @pytest.mark.parametrize(
