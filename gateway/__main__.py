@@ -18,13 +18,10 @@ async def main() -> None:
     start_metrics_server(settings.metrics)
     try:
         await serve(
-            settings.listen,
+            settings,
             app.register,
             SERVICES,
             health,
-            max_message_bytes=settings.max_message_bytes,
-            drain_seconds=settings.drain_seconds,
-            reuse_port=settings.worker,
             interceptors=app.interceptors,
             started=app.start,
             stopping=app.drain,

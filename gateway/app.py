@@ -9,7 +9,7 @@ from gateway.api.rerank import RerankServicer
 from gateway.api.search import SearchServicer
 from gateway.auth.interceptor import Authorization
 from gateway.auth.keys import Keys
-from gateway.clients import EmbedClient, RerankClient
+from gateway.clients import EmbedClient, RerankClient, Service
 from gateway.embedder import Embedder
 from gateway.embedding_cache import EmbeddingCache
 from gateway.http.application import Core, application
@@ -28,6 +28,7 @@ from gateway.settings import GatewaySettings
 from gateway.tasks import end
 from serving.errors import StartupError
 from serving.health import Health
+from serving.tls import files, server_context
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from siftline.search.v1 import search_pb2, search_pb2_grpc
@@ -46,8 +47,10 @@ class App:
         self._settings = settings
         self._health = health
         self._keys = Keys(settings.keys_file) if settings.keys_file is not None else None
-        self._embed = EmbedClient(settings.embed, settings.max_message_bytes)
-        self._rerank = RerankClient(settings.rerank, settings.max_message_bytes) if settings.rerank else None
+        tls = files("services", settings.services_tls_ca, settings.services_tls_cert, settings.services_tls_key)
+        self._embed = EmbedClient(Service(settings.embed, settings.max_message_bytes, tls))
+        rerank = Service(settings.rerank, settings.max_message_bytes, tls)
+        self._rerank = RerankClient(rerank) if settings.rerank else None
         try:
             self._cache = _cache(settings)
             self._index = RedisIndex(
@@ -109,7 +112,11 @@ class App:
             limits = Limits(settings.http_max_body_bytes, settings.default_deadline_s)
             routes = application(self._core, self._keys, limits)
             self._http = HttpServer(
-                settings.http, routes, drain_seconds=settings.drain_seconds, reuse_port=settings.worker
+                settings.http,
+                routes,
+                server_context(settings),
+                drain_seconds=settings.drain_seconds,
+                reuse_port=settings.worker,
             )
             self._http.start()
         self._watch = asyncio.create_task(self._readiness.run())

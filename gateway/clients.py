@@ -7,6 +7,8 @@ server's pushback. A status that comes back becomes one of our errors here, once
 import asyncio
 import json
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -25,8 +27,11 @@ from serving.errors import (
     SiftlineError,
     Unavailable,
 )
+from serving.tls import connection
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
+from siftline.errors import explained
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
+from siftline.tls import TLS
 
 log = logging.getLogger(__name__)
 
@@ -52,22 +57,37 @@ _SERVICE_CONFIG = json.dumps(
 )
 
 
-def open_channel(target: str, max_message_bytes: int) -> grpc.aio.Channel:
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where a service is and how it is talked to; in clear without `tls`."""
+
+    target: str
+    max_message_bytes: int = 64 << 20
+    tls: TLS | None = None
+
+
+def open_channel(service: Service, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
     """A channel that notices a dead peer within half a minute and comes back to it within a second."""
-    return grpc.aio.insecure_channel(
-        target,
-        options=[
-            ("grpc.service_config", _SERVICE_CONFIG),
-            ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
-            ("grpc.per_rpc_retry_buffer_size", 8 << 20),
-            ("grpc.keepalive_time_ms", 20_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 1_000),
-        ],
-    )
+    options = [
+        ("grpc.service_config", _SERVICE_CONFIG),
+        ("grpc.max_receive_message_length", service.max_message_bytes),
+        ("grpc.max_send_message_length", service.max_message_bytes),
+        ("grpc.per_rpc_retry_buffer_size", 8 << 20),
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+    ]
+    if credentials is None:
+        return grpc.aio.insecure_channel(service.target, options=options)
+    return grpc.aio.secure_channel(service.target, credentials, options=options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    channel: grpc.aio.Channel
+    stub: Any
 
 
 class ModelClient(Generic[Model]):
@@ -75,9 +95,14 @@ class ModelClient(Generic[Model]):
 
     service = ""
 
-    def __init__(self, channel: grpc.aio.Channel, stub: Any, ask: Any) -> None:
-        self._channel = channel
-        self._stub = stub
+    def __init__(self, service: Service, stub: Callable[[grpc.aio.Channel], Any], ask: Any) -> None:
+        """Raises StartupError when TLS files are wrong."""
+
+        def connect(credentials: grpc.ChannelCredentials | None) -> _Connection:
+            channel = open_channel(service, credentials)
+            return _Connection(channel, stub(channel))
+
+        self._connection = connection(connect, service.tls, "services")
         self._ask = ask
         self._model: Model | None = None
 
@@ -88,7 +113,7 @@ class ModelClient(Generic[Model]):
     async def refresh(self, deadline: Deadline) -> Model:
         """Asks the service now. Raises Unavailable, DeadlineExceeded."""
         try:
-            model: Model = await self._call(self._stub.GetModel, self._ask, deadline)
+            model: Model = await self._call("GetModel", self._ask, deadline)
         except SiftlineError:
             metrics.MODEL_READY.labels(self.service).set(0)
             raise
@@ -107,11 +132,12 @@ class ModelClient(Generic[Model]):
         return True
 
     async def aclose(self) -> None:
-        await self._channel.close()
+        for each in self._connection.all():
+            await each.channel.close()
 
-    async def _call(self, method: Any, request: Any, deadline: Deadline) -> Any:
+    async def _call(self, method: str, request: Any, deadline: Deadline) -> Any:
         try:
-            return await method(request, timeout=deadline.require())
+            return await getattr(self._connection.current().stub, method)(request, timeout=deadline.require())
         except grpc.aio.AioRpcError as error:
             raise translated(self.service, error) from error
         except asyncio.CancelledError:
@@ -123,34 +149,32 @@ class ModelClient(Generic[Model]):
 class EmbedClient(ModelClient[embed_pb2.GetModelResponse]):
     service = "embed"
 
-    def __init__(self, target: str, max_message_bytes: int) -> None:
-        channel = open_channel(target, max_message_bytes)
-        super().__init__(channel, embed_pb2_grpc.EmbedServiceStub(channel), embed_pb2.GetModelRequest())
+    def __init__(self, service: Service) -> None:
+        super().__init__(service, embed_pb2_grpc.EmbedServiceStub, embed_pb2.GetModelRequest())
 
     async def embed(self, request: embed_pb2.EmbedRequest, deadline: Deadline) -> embed_pb2.EmbedResponse:
         """Vectors straight from the service."""
-        response: embed_pb2.EmbedResponse = await self._call(self._stub.Embed, request, deadline)
+        response: embed_pb2.EmbedResponse = await self._call("Embed", request, deadline)
         return response
 
     async def get_model(self, request: embed_pb2.GetModelRequest, deadline: Deadline) -> embed_pb2.GetModelResponse:
-        response: embed_pb2.GetModelResponse = await self._call(self._stub.GetModel, request, deadline)
+        response: embed_pb2.GetModelResponse = await self._call("GetModel", request, deadline)
         return response
 
 
 class RerankClient(ModelClient[rerank_pb2.GetModelResponse]):
     service = "rerank"
 
-    def __init__(self, target: str, max_message_bytes: int) -> None:
-        channel = open_channel(target, max_message_bytes)
-        super().__init__(channel, rerank_pb2_grpc.RerankServiceStub(channel), rerank_pb2.GetModelRequest())
+    def __init__(self, service: Service) -> None:
+        super().__init__(service, rerank_pb2_grpc.RerankServiceStub, rerank_pb2.GetModelRequest())
 
     async def rerank(self, request: rerank_pb2.RerankRequest, deadline: Deadline) -> rerank_pb2.RerankResponse:
         """Scores straight from the service."""
-        response: rerank_pb2.RerankResponse = await self._call(self._stub.Rerank, request, deadline)
+        response: rerank_pb2.RerankResponse = await self._call("Rerank", request, deadline)
         return response
 
     async def get_model(self, request: rerank_pb2.GetModelRequest, deadline: Deadline) -> rerank_pb2.GetModelResponse:
-        response: rerank_pb2.GetModelResponse = await self._call(self._stub.GetModel, request, deadline)
+        response: rerank_pb2.GetModelResponse = await self._call("GetModel", request, deadline)
         return response
 
 
@@ -163,7 +187,7 @@ def translated(service: str, error: grpc.aio.AioRpcError) -> SiftlineError:
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Overloaded(f"{service} service: {message}", retry_after=_retry_after(error))
     if code == grpc.StatusCode.UNAVAILABLE:
-        return Unavailable(f"{service} service: {message}")
+        return Unavailable(f"{service} service: {explained(message)}")
     known = {
         grpc.StatusCode.NOT_FOUND: NotFound,
         grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,

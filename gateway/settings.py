@@ -3,19 +3,15 @@
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from serving.settings import ServerSettings
 
 
-class GatewaySettings(BaseSettings):
-    """Each field says why one would change it."""
+class GatewaySettings(ServerSettings):
+    """Of the gateway."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SIFTLINE_GATEWAY_",
-        frozen=True,
-        extra="forbid",
-        cli_kebab_case=True,
-        cli_prog_name="python -m gateway",
-    )
+    model_config = SettingsConfigDict(env_prefix="SIFTLINE_GATEWAY_", cli_prog_name="python -m gateway")
 
     listen: str = Field("127.0.0.1:50050", description="HOST:PORT to serve gRPC on; 0.0.0.0 lets other machines in")
     http: str = Field("", description="HOST:PORT to serve HTTP on; empty serves gRPC only")
@@ -29,16 +25,17 @@ class GatewaySettings(BaseSettings):
         description="gRPC target of the embed service; dns:///NAME:PORT spreads over all its addresses",
     )
     rerank: str = Field("127.0.0.1:50052", description="gRPC target of the rerank service; empty searches without it")
-    max_message_bytes: int = Field(
-        64 << 20, gt=0, description="largest gRPC message either way; raise it for larger upsert batches"
+    services_tls_ca: Path | None = Field(
+        None, description="PEM file of authorities of the services' certificates; without one they are called in clear"
     )
+    services_tls_cert: Path | None = Field(None, description="PEM file of the certificate to show to the services")
+    services_tls_key: Path | None = Field(None, description="PEM file of that certificate's key")
     keys_file: Path | None = Field(
         None, description="TOML file of API keys (gateway/auth/keys.py); without one, everyone may call everything"
     )
     default_deadline_s: float = Field(
         30.0, gt=0, description="time for a call whose client set no deadline; lower it to shed lost callers sooner"
     )
-    drain_seconds: float = Field(30.0, ge=0, description="time that calls in flight get on SIGTERM")
     model_refresh_s: float = Field(
         5.0,
         gt=0,
@@ -65,12 +62,6 @@ class GatewaySettings(BaseSettings):
     index_durable: bool = Field(
         True, description="acknowledge writes only once they are on disk; off acknowledges what is in memory"
     )
-
-    workers: int = Field(
-        1, ge=1, description="server processes on one port; more when one core cannot keep the services busy"
-    )
-    worker: bool = Field(False, description="set by the process that starts workers: share the port")
-    log_dir: Path = Field(Path("build/run"), description="where workers write their logs")
 
     max_searches: int = Field(
         256, ge=1, description="searches at a time; more are refused at once, so that those let in stay quick"

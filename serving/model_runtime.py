@@ -17,6 +17,7 @@ from serving.errors import SiftlineError, StartupError, Unavailable
 from serving.health import Health
 from serving.model_metrics import MODEL, RECOVERIES
 from serving.settings import ModelServiceSettings
+from serving.tls import files
 from serving.triton import OUTPUTS, EngineInfo, TritonEngine
 from serving.tritonserver import HOST, TritonPorts, TritonServer
 from serving.turns import turn
@@ -40,7 +41,8 @@ class ModelRuntime:
         self._server = self._make_server()
         address = self._server.grpc_address if self._server else settings.triton
         output = OUTPUTS[self.model.task]
-        self._engine = TritonEngine(address, self.model.name, output, settings.engine_timeout)
+        tls = files("triton", settings.triton_tls_ca, settings.triton_tls_cert, settings.triton_tls_key)
+        self._engine = TritonEngine(address, self.model.name, output, settings.engine_timeout, tls)
         self._edges = length_edges(self.model.max_tokens)
         self._layout = Layout(self.model.inputs, self.model.pad_token_id, self.model.position_offset, self._edges)
         self._watcher: asyncio.Task[None] | None = None

@@ -24,13 +24,10 @@ async def serve_model(
     start_metrics_server(settings.metrics)
     try:
         await serve(
-            settings.listen,
+            settings,
             lambda server: register(server, runtime),
             [service],
             health,
-            max_message_bytes=settings.max_message_bytes,
-            drain_seconds=settings.drain_seconds,
-            reuse_port=settings.worker,
             started=runtime.start,
         )
     finally:

@@ -16,7 +16,9 @@ from serving.decoding import decoded, lenient
 from serving.errors import Internal, Overloaded, SiftlineError, StartupError, to_status
 from serving.health import Health
 from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
+from serving.settings import ServerSettings
 from serving.telemetry import RequestMetrics, declare_methods
+from serving.tls import server_credentials
 
 log = logging.getLogger(__name__)
 
@@ -56,54 +58,68 @@ async def abort(context: grpc.aio.ServicerContext, error: SiftlineError) -> NoRe
     raise AssertionError("abort always raises")
 
 
-async def serve(  # noqa: PLR0913 what a server is made of, by name
-    listen: str,
+async def serve(
+    settings: ServerSettings,
     register: Callable[[grpc.aio.Server], None],
     service_names: Sequence[str],
     health: Health,
     *,
-    max_message_bytes: int = 64 << 20,
-    drain_seconds: float = 30.0,
-    reuse_port: bool = False,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     started: Callable[[], Awaitable[None]] | None = None,
     stopping: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then says NOT_SERVING, answers what is in flight, and returns.
 
-    `listen` is HOST:PORT. `interceptors` come innermost: errors that they raise are translated. `started` runs once the
-    port is bound (before, where the port is shared); what makes the server ready calls `health.set_serving(True)`
-    itself. `stopping` drains what else serves here meanwhile. Raises StartupError when the port can't be had.
+    `interceptors` come innermost: errors that they raise are translated. `started` runs once the port is bound (before,
+    where the port is shared); what makes the server ready calls `health.set_serving(True)` itself. `stopping` drains
+    what else serves here meanwhile. Raises StartupError when a port can't be had or TLS files are wrong.
     """
+    credentials = server_credentials(settings)
     server = grpc.aio.server(
-        interceptors=(RequestMetrics(), ErrorTranslation(), *interceptors),
-        options=[
-            ("grpc.so_reuseport", int(reuse_port)),
-            ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
-        ],
+        interceptors=(RequestMetrics(), ErrorTranslation(), *interceptors), options=_options(settings)
     )
     register(server)
     health.register(server)
     await health.set_serving(False)
     reflection.enable_server_reflection((*service_names, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)
     declare_methods(_methods(service_names))
-    if reuse_port and started is not None:
+    if settings.worker and started is not None:
         await started()  # the others have the port: one that is not ready must not take their callers
         started = None
-    _bind(server, listen)
+    servers = [server]
+    _bind(server, "listen", settings.listen, credentials)
+    if settings.health:
+        servers.append(_probed(health, settings))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await server.start()
+    for each in servers:
+        await each.start()
     try:
         await _until(stop, started)
     finally:
         await health.set_serving(False)
-        await asyncio.gather(server.stop(grace=drain_seconds), *([stopping()] if stopping is not None else []))
+        stops = [each.stop(grace=settings.drain_seconds) for each in servers]
+        await asyncio.gather(*stops, *([stopping()] if stopping is not None else []))
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", int(settings.worker)),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
+    ]
+
+
+def _probed(health: Health, settings: ServerSettings) -> grpc.aio.Server:
+    """A server in clear with nothing but health: Kubernetes' probes speak no TLS."""
+    server = grpc.aio.server(options=_options(settings))
+    health.register(server)
+    _bind(server, "health", settings.health, None)
+    return server
 
 
 async def _until(stop: asyncio.Event, started: Callable[[], Awaitable[None]] | None) -> None:
@@ -120,13 +136,14 @@ async def _until(stop: asyncio.Event, started: Callable[[], Awaitable[None]] | N
     await stopped
 
 
-def _bind(server: grpc.aio.Server, listen: str) -> None:
+def _bind(server: grpc.aio.Server, name: str, address: str, credentials: grpc.ServerCredentials | None) -> None:
     try:
-        bound = server.add_insecure_port(listen)
+        secure = credentials is not None
+        bound = server.add_secure_port(address, credentials) if secure else server.add_insecure_port(address)
     except RuntimeError as error:
-        raise StartupError(f"listen address {listen}: already in use or not an address of this machine") from error
+        raise StartupError(f"{name} address {address}: already in use or not an address of this machine") from error
     if bound == 0:
-        raise StartupError(f"listen address {listen}: already in use or not an address of this machine")
+        raise StartupError(f"{name} address {address}: already in use or not an address of this machine")
 
 
 def _methods(service_names: Sequence[str]) -> list[str]:

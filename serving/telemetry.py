@@ -35,6 +35,12 @@ REQUEST_SECONDS = Histogram(
     "siftline_grpc_request_seconds", "Time from a call's arrival to its answer, by method", ["method"], buckets=SECONDS
 )
 READY = Gauge("siftline_ready", "1 while the health service says SERVING", multiprocess_mode="livemin")
+TLS_EXPIRES = Gauge(
+    "siftline_tls_expiry_timestamp_seconds",
+    "Unix time at which the first of the process's own certificates ends; +Inf without any",
+    multiprocess_mode="livemin",
+)
+TLS_EXPIRES.set(float("inf"))
 
 
 def start_metrics_server(address: str) -> None:

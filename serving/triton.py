@@ -7,6 +7,7 @@ Foreign errors become ours here.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from serving.batching import Matrices, OutOfMemory
 from serving.errors import Internal, SiftlineError, Unavailable
+from serving.tls import connection
+from siftline.tls import TLS
 
 OUTPUTS = {"embed": "vectors", "rerank": "logits"}
 _OPTIONS = [
@@ -32,6 +35,20 @@ _STUB_GONE = ("Stub process", "stub process")
 
 
 @dataclass(frozen=True, slots=True)
+class _Connection:
+    channel: grpc.aio.Channel
+    stub: service_pb2_grpc.GRPCInferenceServiceStub
+
+
+def _open(address: str, credentials: grpc.ChannelCredentials | None) -> _Connection:
+    if credentials is None:
+        channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+    else:
+        channel = grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+    return _Connection(channel, service_pb2_grpc.GRPCInferenceServiceStub(channel))
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What the runner says of itself, for example engine "onnxruntime+openvino", precision "bf16"."""
 
@@ -41,11 +58,13 @@ class EngineInfo:
 
 
 class TritonEngine:
-    """Runs batches of one model. `timeout` (seconds) bounds one batch: past it the engine counts as gone."""
+    """Runs batches of one model. `timeout` (seconds) bounds one batch: past it the engine counts as gone.
 
-    def __init__(self, address: str, model: str, output: str, timeout: float) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+    `tls` for a Triton that speaks TLS. Raises StartupError when its files are wrong.
+    """
+
+    def __init__(self, address: str, model: str, output: str, timeout: float, tls: TLS | None = None) -> None:
+        self._connection = connection(partial(_open, address), tls, "triton")
         self._model = model
         self._output = output
         self._timeout = timeout
@@ -73,20 +92,21 @@ class TritonEngine:
         config.parameters["threads"].string_value = str(threads)
         request = service_pb2.RepositoryModelLoadRequest(model_name=self._model)
         request.parameters["config"].string_param = json_format.MessageToJson(config, preserving_proto_field_name=True)
-        await self._call(self._stub.RepositoryModelLoad, request, timeout=300.0)
+        await self._call(self._connection.current().stub.RepositoryModelLoad, request, timeout=300.0)
 
     async def unload(self) -> None:
         request = service_pb2.RepositoryModelUnloadRequest(model_name=self._model)
-        await self._call(self._stub.RepositoryModelUnload, request, timeout=60.0)
+        await self._call(self._connection.current().stub.RepositoryModelUnload, request, timeout=60.0)
 
     async def ready(self) -> bool:
         """Whether Triton has the model loaded; says nothing of its stubs."""
         request = service_pb2.ModelReadyRequest(name=self._model)
-        reply = await self._call(self._stub.ModelReady, request, timeout=5.0)
+        reply = await self._call(self._connection.current().stub.ModelReady, request, timeout=5.0)
         return bool(reply.ready)
 
     async def close(self) -> None:
-        await self._channel.close()
+        for each in self._connection.all():
+            await each.channel.close()
 
     async def _infer(self, batch: Matrices, outputs: Sequence[str], timeout: float) -> Any:
         request = service_pb2.ModelInferRequest(model_name=self._model)
@@ -95,7 +115,7 @@ class TritonEngine:
             request.raw_input_contents.append(array.tobytes())
         for name in outputs:
             request.outputs.add(name=name)
-        return await self._call(self._stub.ModelInfer, request, timeout=timeout)
+        return await self._call(self._connection.current().stub.ModelInfer, request, timeout=timeout)
 
     async def _call(self, method: Any, request: Any, timeout: float) -> Any:
         try:

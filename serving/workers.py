@@ -12,13 +12,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic_settings import BaseSettings
-
+from serving.settings import ServerSettings
 from serving.supervisor import Program, Supervisor
 from serving.telemetry import start_metrics_server
 
 
-async def run_workers(module: str, settings: BaseSettings, changes: Mapping[str, object]) -> None:
+async def run_workers(module: str, settings: ServerSettings, changes: Mapping[str, object]) -> None:
     """Runs `settings.workers` processes of `python -m module` until SIGTERM or SIGINT; one that dies comes back.
 
     `changes` are settings in which a worker differs from the process that starts it.
@@ -30,9 +29,9 @@ async def run_workers(module: str, settings: BaseSettings, changes: Mapping[str,
     supervisor = Supervisor()
     with tempfile.TemporaryDirectory(prefix="siftline-metrics-") as shared:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # inherited by the workers, read by /metrics here
-        start_metrics_server(str(getattr(settings, "metrics")))  # noqa: B009
+        start_metrics_server(settings.metrics)
         try:
-            workers = [_worker(module, facts, number) for number in range(getattr(settings, "workers"))]  # noqa: B009
+            workers = [_worker(module, facts, number) for number in range(settings.workers)]
             await supervisor.start(*workers)
             await stop.wait()
         finally:

@@ -8,5 +8,6 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from siftline.client import AsyncClient, Client
 from siftline.errors import SiftlineError
 from siftline.results import Document, Embeddings, Hit, Reranked, SearchResult
+from siftline.tls import TLS
 
-__all__ = ["AsyncClient", "Client", "Document", "Embeddings", "Hit", "Reranked", "SearchResult", "SiftlineError"]
+__all__ = ["AsyncClient", "Client", "Document", "Embeddings", "Hit", "Reranked", "SearchResult", "SiftlineError", "TLS"]

@@ -35,9 +35,10 @@ def service_config() -> str:
     return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})
 
 
-def options(target: str) -> list[tuple[str, Any]]:
-    """Channel arguments for the address `target`."""
+def options(target: str, name: str = "") -> list[tuple[str, Any]]:
+    """Channel arguments for the address `target`; `name` is what its certificate is for, if not for its host."""
     return [
+        *([("grpc.ssl_target_name_override", name)] if name else []),
         ("grpc.service_config", service_config()),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -19,6 +19,8 @@ import grpc
 
 from siftline import calls, channel, errors
 from siftline.calls import Call
+from siftline.certificates import Renewed
+from siftline.tls import TLS
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -73,15 +75,17 @@ class _Connection:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         api_key: str | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: TLS | None = None,
         metadata: Metadata = (),
     ) -> None:
         """timeout: seconds that a call may take, retries included. api_key: where the gateway asks for one, by default
-        SIFTLINE_API_KEY of the environment. Without credentials the channel is in clear."""
+        SIFTLINE_API_KEY of the environment. tls: certificate files, TLS() for none of one's own and public authorities;
+        without it the connection is in clear. Raises SiftlineError for files that are wrong."""
         key = os.environ.get("SIFTLINE_API_KEY") if api_key is None else api_key
         self._timeout = timeout
         self._metadata = (*metadata, *((("authorization", f"Bearer {key}"),) if key else ()))
-        self._channel = self._open(address, credentials, channel.options(address))
+        options = channel.options(address, tls.name if tls is not None else "")
+        self._channels = Renewed(lambda credentials: self._open(address, credentials, options), tls)
 
     @staticmethod
     def _open(address: str, credentials: grpc.ChannelCredentials | None, options: list[tuple[str, Any]]) -> Any:
@@ -94,7 +98,7 @@ class _Connection:
         return other
 
     def _stub(self, call: Call[Any]) -> Any:
-        return self._channel.unary_unary(
+        return self._channels.current().unary_unary(
             call.method,
             request_serializer=type(call.request).SerializeToString,
             response_deserializer=call.response.FromString,
@@ -128,7 +132,8 @@ class Client(_Connection):
         return grpc.secure_channel(address, credentials, options)
 
     def close(self) -> None:
-        self._channel.close()
+        for each in self._channels.all():
+            each.close()
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +171,8 @@ class AsyncClient(_Connection):
         return grpc.aio.secure_channel(address, credentials, options)
 
     async def close(self) -> None:
-        await self._channel.close()
+        for each in self._channels.all():
+            await each.close()
 
     async def __aenter__(self) -> Self:
         return self

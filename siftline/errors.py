@@ -34,9 +34,32 @@ def from_call(error: grpc.RpcError) -> SiftlineError:
             reason = info.reason
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToNanoseconds() / 1e9
-    return SiftlineError(
-        error.details() or error.code().name, code=error.code(), reason=reason, retry_after=retry_after
-    )
+    message = explained(error.details() or error.code().name)
+    return SiftlineError(message, code=error.code(), reason=reason, retry_after=retry_after)
+
+
+# What gRPC says of a connection that did not come about, by a word of it, and what that means.
+_HANDSHAKES = {
+    "certificate has expired": "the server's certificate has expired",
+    "certificate is not yet valid": "the server's certificate is not valid yet",
+    "unable to get local issuer certificate": "the server's certificate is not from an authority that is trusted here",
+    "self signed certificate": "the server's certificate is not from an authority that is trusted here",
+    "self-signed certificate": "the server's certificate is not from an authority that is trusted here",
+    "Hostname Verification Check failed": "the server's certificate is for another host than this address",
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS there",
+    "Socket closed": "the server closed the connection at once (it speaks TLS and this side does not, or it wants a "
+    "client certificate that it trusts, or it is stopping)",
+}
+
+
+def explained(details: str) -> str:
+    """gRPC's message, or one line for people where a connection failed for its TLS. The address stays in it."""
+    _, last, problem = details.partition("last error: ")
+    for words, meaning in _HANDSHAKES.items():
+        if last and words in problem:
+            address = problem.partition(": ")[2].partition(": ")[0].removeprefix("ipv4:").removeprefix("ipv6:")
+            return f"{address}: {meaning}"
+    return details
 
 
 def invalid(error: ValueError) -> SiftlineError:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,9 +26,11 @@ class _Uvicorn(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves an ASGI application on HOST:PORT. Raises StartupError when it can't be had."""
+    """Serves an ASGI application on HOST:PORT, in clear without `tls`. Raises StartupError when it can't be had."""
 
-    def __init__(self, listen: str, application: Any, *, drain_seconds: float, reuse_port: bool) -> None:
+    def __init__(
+        self, listen: str, application: Any, tls: ssl.SSLContext | None, *, drain_seconds: float, reuse_port: bool
+    ) -> None:
         self._socket = _bound(listen, reuse_port)
         config = uvicorn.Config(
             application,
@@ -41,6 +44,7 @@ class HttpServer:
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(drain_seconds)),
             backlog=_BACKLOG,
+            ssl_context_factory=(lambda config, make: tls) if tls is not None else None,
         )
         self._server = _Uvicorn(config)
         self._task: asyncio.Task[None] | None = None

@@ -51,7 +51,7 @@ async def _calibrate(options: argparse.Namespace) -> None:
         concurrency=options.concurrency,
         seed=options.seed,
     )
-    async with AsyncClient(options.address) as client:
+    async with AsyncClient(**server.connection(options)) as client:
         for name in options.store:
             await client.get_collection(name)  # a name that is wrong should not be found out at the end
         with Shown(hidden=options.quiet) as bars:

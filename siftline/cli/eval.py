@@ -81,7 +81,7 @@ async def _eval(options: argparse.Namespace) -> None:
     )
     sample = judged.sample(options.queries, options.seed)
     with Shown(hidden=options.quiet) as bars, options.trace or nullcontext() as record:
-        async with AsyncClient(options.address) as client:
+        async with AsyncClient(**server.connection(options)) as client:
             report = await Evaluation(client, sample, plan, bars, record=record, replay=options.replay).run()
     folder = options.out or Path("build/eval") / f"{judged.name}-{judged.split}"
     publishing.write(report, folder)

@@ -40,7 +40,7 @@ async def _index(options: argparse.Namespace) -> None:
     collection = options.collection or collection_name(options.source)
     started = time.monotonic()
     total = sum(1 for _ in read())
-    async with AsyncClient(options.address) as client:
+    async with AsyncClient(**server.connection(options)) as client:
         with bar(collection, total, hidden=options.json) as report:
             done = await indexing.index(client, collection, read(), fields=dict(options.field), report=report)
     if options.json:

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Works without a server, for the catalogue, and without a checkout, for the models in service."""
     listed = _listed(options.models)
     try:
-        with Client(options.address, timeout=SECONDS) as client:
+        with Client(**server.connection(options), timeout=SECONDS) as client:
             running = {"embed": client.embed_model(), "rerank": client.rerank_model()}
     except SiftlineError:
         if not listed:

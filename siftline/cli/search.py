@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    with Client(options.address) as client:
+    with Client(**server.connection(options)) as client:
         result = client.search(
             options.collection,
             options.query,

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        with Client(options.address, timeout=SECONDS) as client:
+        with Client(**server.connection(options), timeout=SECONDS) as client:
             models = {"embed": client.embed_model(), "rerank": client.rerank_model()}
             collections = client.list_collections()
     except SiftlineError as error:

@@ -168,14 +168,18 @@ class FakeServer:
     def target(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    async def start(self) -> None:
+    async def start(self, credentials: grpc.ServerCredentials | None = None) -> None:
         options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.so_reuseport", 0)]
         self._server = grpc.aio.server(interceptors=(ErrorTranslation(),), options=options)
         if isinstance(self.servicer, FakeEmbed):
             embed_pb2_grpc.add_EmbedServiceServicer_to_server(self.servicer, self._server)
         else:
             rerank_pb2_grpc.add_RerankServiceServicer_to_server(self.servicer, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        address = f"127.0.0.1:{self.port}"
+        if credentials is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, credentials)
         await self._server.start()
 
     async def stop(self) -> None:

@@ -6,9 +6,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.clients import open_channel
+from gateway.clients import Service, open_channel
 from serving import server
 from serving.health import Health
+from serving.settings import ServerSettings
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from tests.running.model_service import free_port
 
@@ -37,9 +38,14 @@ async def test_connections_are_renewed_and_no_call_fails(monkeypatch: pytest.Mon
     monkeypatch.setattr(server, "CONNECTION_AGE_MS", 300)
     address, peers, health = f"127.0.0.1:{free_port()}", _Peers(), Health([SERVICE])
     serving = asyncio.create_task(
-        server.serve(address, lambda s: embed_pb2_grpc.add_EmbedServiceServicer_to_server(peers, s), [SERVICE], health)
+        server.serve(
+            ServerSettings(listen=address),
+            lambda s: embed_pb2_grpc.add_EmbedServiceServicer_to_server(peers, s),
+            [SERVICE],
+            health,
+        )
     )
-    channel = open_channel(address, 1 << 20)
+    channel = open_channel(Service(address))
     await _until_live(channel)
     stub = embed_pb2_grpc.EmbedServiceStub(channel)
 

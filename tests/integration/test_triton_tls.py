@@ -1,0 +1,75 @@
+"""A real tritonserver whose gRPC endpoint asks for certificates: the engine computes through it."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from serving import triton_installation
+from serving.errors import Unavailable
+from serving.triton import TritonEngine
+from siftline.tls import TLS
+from tests.running import certificates
+from tests.running.certificates import Files
+from tests.running.model_service import free_port
+
+MODEL = "all-minilm-l6-v2"
+START_SECONDS = 60.0
+
+
+@pytest.fixture(name="triton")
+async def _triton(default_models: Path, files: Files, tmp_path: Path) -> AsyncIterator[str]:
+    """Address of a tritonserver with mutual TLS, empty of models."""
+    installation, port = triton_installation.find(), free_port()
+    settings = {
+        "model-repository": default_models.resolve() / MODEL / "repository",
+        "backend-directory": installation.link_backends(tmp_path / "backends"),
+        "model-control-mode": "explicit",
+        "grpc-port": port,
+        "http-port": free_port(),
+        "metrics-port": free_port(),
+        "grpc-use-ssl-mutual": "true",
+        "grpc-server-cert": files.cert,
+        "grpc-server-key": files.key,
+        "grpc-root-cert": files.ca,
+        "exit-timeout-secs": 3,
+    }
+    command = (str(installation.executable), *(f"--{name}={value}" for name, value in settings.items()))
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=installation.environment(), stdout=log, stderr=log)
+    yield f"127.0.0.1:{port}"
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture(name="files")
+def _files(tmp_path: Path) -> Files:
+    return certificates.files(tmp_path / "files", trustme.CA())
+
+
+async def ready_at_last(engine: TritonEngine) -> bool:
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            try:
+                return await engine.ready()
+            except Unavailable:
+                await asyncio.sleep(0.1)
+
+
+async def test_a_triton_with_mutual_tls_computes_for_who_shows_a_certificate(
+    triton: str, files: Files, default_models: Path
+) -> None:
+    engine = TritonEngine(triton, MODEL, "vectors", 60.0, files.tls)
+    assert not await ready_at_last(engine)
+    config = default_models / MODEL / "repository" / MODEL / "config.pbtxt"
+    await engine.load(config, instances=1, precision="auto", threads=1)
+    assert await engine.ready()
+    await engine.close()
+    for tls in (None, TLS(files.ca)):
+        refused = TritonEngine(triton, MODEL, "vectors", 60.0, tls)
+        with pytest.raises(Unavailable):
+            await refused.ready()
+        await refused.close()
