@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN_FLAGS := $(if $(ONCE),--once)
 
-.PHONY: run test mteb lint bench bench-peers format protos lock clean
+.PHONY: run test mteb faults lint bench bench-peers format protos lock clean
 
 run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
@@ -17,6 +17,11 @@ test: .venv/dev.stamp
 mteb: build/mteb-venv/stamp
 	@$(BIN)/python -m export --defaults
 	@exec $(BIN)/python -m pytest tests/mteb
+
+# Every fault, the slowest too; writes docs/faults.md. Root, for a disk that fills up.
+faults: .venv/dev.stamp
+	@$(BIN)/python -m export --defaults
+	@SIFTLINE_FAULTS=all exec $(BIN)/python -m pytest tests/faults/test_faults.py
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check

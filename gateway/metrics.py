@@ -48,6 +48,12 @@ DOCUMENTS = Counter(
     "siftline_documents_upserted_total", "Documents stored, by where their vectors came from", ["vector"]
 )
 REFUSED = Counter("siftline_refused_total", "Calls refused because too many were going on", ["kind"])
+ADMITTED = Gauge(
+    "siftline_admission_limit",
+    "Calls let in at a time: fewer than the setting while those that were let in overloaded the parts behind",
+    ["kind"],
+    multiprocess_mode="livesum",
+)
 IN_FLIGHT = Gauge("siftline_in_flight", "Calls going on", ["kind"], multiprocess_mode="livesum")
 MODEL_READY = Gauge(
     "siftline_gateway_model_ready",
@@ -73,6 +79,7 @@ for _vector in ("computed", "reused"):
 for _kind in ("search", "upsert"):
     REFUSED.labels(_kind)
     IN_FLIGHT.labels(_kind)
+    ADMITTED.labels(_kind)
 for _service in ("embed", "rerank"):
     MODEL_READY.labels(_service)
 

@@ -52,11 +52,12 @@ class Hit:
 
 @dataclass(slots=True)
 class Found:
-    """The answer, and how it came about."""
+    """The answer, and how it came about. `crowded`: a patient search found the second stage with too much to do."""
 
     hits: list[Hit] = field(default_factory=list)
     recalled: int = 0
     degraded: list[Degradation] = field(default_factory=list)
+    crowded: bool = False
     embed_fingerprint: str = ""
     rerank_fingerprint: str = ""
     cached: bool = False

@@ -18,7 +18,7 @@ from siftline.rerank.v1 import rerank_pb2
 log = logging.getLogger(__name__)
 
 _REPLY_S = 0.1  # kept back of the caller's time, so that an answer without scores still reaches it
-_PATIENT_S = 1.0  # a timeout after less than this says more about the caller's haste than about the service
+PATIENT_S = 1.0  # a timeout after less than this says more about the caller's haste than about the service
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Reranking:
         try:
             scores = await self._score(self._client, query, passages, Deadline(budget))
         except DeadlineExceeded:
-            if budget >= min(_PATIENT_S, self._budget_s):
+            if budget >= min(PATIENT_S, self._budget_s):
                 self._breaker.failed()
             return Degradation.RERANK_TIMEOUT
         except Overloaded:

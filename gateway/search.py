@@ -9,7 +9,7 @@ from gateway.recall import Collection
 from gateway.recall.filter import parse
 from gateway.recall.registry import Registry
 from gateway.recalling import Recalling
-from gateway.reranking import Reranking
+from gateway.reranking import PATIENT_S, Reranking
 from gateway.selection import select
 from serving.errors import FailedPrecondition
 
@@ -45,6 +45,7 @@ class Search:
         scored = await self._reranking.score(query.text, passages, left)
         if isinstance(scored, Degradation):
             found.degraded.append(scored)
+            found.crowded = left >= PATIENT_S and scored in (Degradation.RERANK_OVERLOADED, Degradation.RERANK_TIMEOUT)
             return
         calibration = _calibration_for(collection, scored.fingerprint, query)
         weight = collection.recall_weight if query.recall_weight is None else query.recall_weight

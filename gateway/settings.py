@@ -64,7 +64,7 @@ class GatewaySettings(ServerSettings):
     )
 
     max_searches: int = Field(
-        256, ge=1, description="searches at a time; more are refused at once, so that those let in stay quick"
+        256, ge=1, description="most searches at a time; fewer are let in while the second stage has too much to do"
     )
     max_upserts: int = Field(32, ge=1, description="upserts at a time; each holds its documents in memory")
     embed_budget_s: float = Field(

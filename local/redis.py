@@ -74,6 +74,20 @@ async def check(url: str) -> None:
         await client.aclose()
 
 
+async def alive(url: str) -> bool:
+    """Whether the server at `url` answers at all, be it that it is loading."""
+    client = redis.asyncio.Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS)
+    try:
+        await client.ping()
+    except ResponseError:
+        return True
+    except RedisError as error:
+        return isinstance(error, BusyLoadingError)
+    finally:
+        await client.aclose()
+    return True
+
+
 def without_password(url: str) -> str:
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

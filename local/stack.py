@@ -2,25 +2,21 @@
 
 import fcntl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-from local import endpoints, ports, redis
+from local import endpoints, ports, probes, redis
 from local.endpoints import Endpoints, address
 from local.ports import HOST
 from local.settings import StackSettings
-from serving.errors import FailedPrecondition, Unavailable
+from serving.errors import FailedPrecondition
 from serving.supervisor import Program, Supervisor
 
 # A large append-only file is read before the server answers; a model may be compiled and measured at its first start.
 REDIS_SECONDS, SERVICE_SECONDS, GATEWAY_SECONDS = 300.0, 600.0, 120.0
 GRACE_SECONDS = 40.0
-CHECK_SECONDS = 2.0
 
 
 @asynccontextmanager
@@ -53,6 +49,7 @@ def _redis(settings: StackSettings) -> Program:
         command=redis.embedded_command(port, settings.state / "redis"),
         log=settings.run / "redis.log",
         check=lambda: redis.check(redis.embedded_url(port)),
+        alive=lambda: redis.alive(redis.embedded_url(port)),
         ready_seconds=REDIS_SECONDS,
         grace_seconds=GRACE_SECONDS,
     )
@@ -95,28 +92,13 @@ def _module(
         name=name,
         command=(sys.executable, "-m", module, *(f"--{flag}={value}" for flag, value in flags.items())),
         log=settings.run / f"{name}.log",
-        check=_serving(str(flags["listen"])),
+        check=probes.serving(str(flags["listen"])),
+        alive=probes.alive(str(flags["listen"])),
         ready_seconds=ready_seconds,
         grace_seconds=GRACE_SECONDS,
         # http_proxy of the environment is not meant for this machine.
         environment={"no_grpc_proxy": HOST},
     )
-
-
-def _serving(address: str) -> Callable[[], Awaitable[None]]:
-    async def check() -> None:
-        # A channel of its own each time: one that was refused waits longer and longer before it tries again.
-        async with grpc.aio.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
-            try:
-                reply = await health_pb2_grpc.HealthStub(channel).Check(
-                    health_pb2.HealthCheckRequest(), timeout=CHECK_SECONDS
-                )
-            except grpc.aio.AioRpcError as error:
-                raise Unavailable(f"{address} does not answer: {error.details()}") from error
-        if reply.status != health_pb2.HealthCheckResponse.SERVING:
-            raise Unavailable(f"{address} is not serving yet")
-
-    return check
 
 
 def _require_ports(settings: StackSettings) -> None:

@@ -1,4 +1,4 @@
-"""Keeps a set of programs running: starts them, waits until they are ready, restarts what dies, stops all of them."""
+"""Keeps programs running: starts them, waits until they are ready, restarts what dies or falls silent, stops all."""
 
 import asyncio
 import logging
@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 FIRST_DELAY, LONGEST_DELAY = 0.5, 10.0
 HEALTHY_SECONDS = 30.0
 POLL_SECONDS = 0.1
+LISTEN_SECONDS = 1.0
 # Less than this is as good as nothing; programs seldom say it as plainly.
 FULL_BYTES = 1 << 20
 
@@ -34,6 +35,9 @@ class Program:
     ready_seconds: float
     # How long it may take to end by itself after SIGTERM.
     grace_seconds: float
+    # Whether it answers at all, ready or not; None: nobody asks. A program that is silent for longer is killed.
+    alive: Callable[[], Awaitable[bool]] | None = None
+    silent_seconds: float = 60.0
     # Besides what this process has in its own.
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,7 +72,7 @@ class Child:
         delay = FIRST_DELAY
         while self._process is not None:
             started = time.monotonic()
-            code = await self._process.wait()
+            code = await self._end_of(self._process)
             child_process.kill_group(self._process)
             delay = FIRST_DELAY if time.monotonic() - started > HEALTHY_SECONDS else delay
             logger.error("%s in %.1f s", self._epitaph(code, "starting it again"), delay)
@@ -76,6 +80,27 @@ class Child:
             delay = min(2 * delay, LONGEST_DELAY)
             with suppress(SiftlineError):  # it ended again: the next round of this loop tells
                 await self.start()
+
+    async def _end_of(self, process: Process) -> int:
+        listening = asyncio.create_task(self._kill_when_silent(process))
+        try:
+            return await process.wait()
+        finally:
+            listening.cancel()
+
+    async def _kill_when_silent(self, process: Process) -> None:
+        """A process that is stopped, or stuck, does not end by itself."""
+        heard = time.monotonic()
+        while self.program.alive is not None:
+            await asyncio.sleep(LISTEN_SECONDS)
+            if await self.program.alive():
+                heard = time.monotonic()
+            elif time.monotonic() - heard > self.program.silent_seconds:
+                logger.error(
+                    "%s has not answered for %.0f s; killing it", self.program.name, self.program.silent_seconds
+                )
+                child_process.kill_group(process)
+                return
 
     async def _wait_until_ready(self, process: Process) -> None:
         deadline = time.monotonic() + self.program.ready_seconds

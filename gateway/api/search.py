@@ -172,8 +172,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     async def Search(self, request: pb.SearchRequest, context: grpc.aio.ServicerContext) -> pb.SearchResponse:
         started, deadline = time.perf_counter(), self._deadline(context)
         validation.search_request(request)
-        with self._searches.admit():
+        with self._searches.admit() as admission:
             found = await self._search.run(convert.query(request), deadline)
+            admission.learn(crowded=found.crowded)
         response = convert.found(found, request.return_fields)
         response.timings.total_us = int((time.perf_counter() - started) * 1e6)
         return response

@@ -9,9 +9,14 @@ from serving.batching.speed import Speed
 from serving.batching.ticket import Priority
 from serving.errors import DeadlineExceeded, InvalidArgument, Overloaded
 
+# Requests share the engine, so one ends as late as twice the time that the tokens before it take, and the estimate of
+# that time is rough. With more than this part of a request's time to wait, those that get through would be those that
+# are late by a little: computed for nothing.
+WAITING_PART = 0.3
+
 
 class Admission:
-    """Bounds the tokens that wait in each lane."""
+    """Bounds the tokens that wait in each lane, and lets nobody wait for what will come too late."""
 
     def __init__(self, limits: BatchLimits, lanes: dict[Priority, Lane], speed: Speed) -> None:
         self._limits = limits
@@ -34,6 +39,17 @@ class Admission:
             wait = self.retry_after(priority, waiting + rows.tokens - limit)
             full = f"{waiting} tokens wait in the {priority.value} lane"
             raise Overloaded(f"{full}; room in {wait:.3f} s", retry_after=wait)
+        if deadline is not None and waiting:
+            self._check_wait(rows, priority, deadline - now)
+
+    def _check_wait(self, rows: Rows, priority: Priority, left: float) -> None:
+        """Only where others wait: an engine that was slow gets one, or would be taken for slow for ever."""
+        tokens = self._lanes[priority].tokens + rows.tokens
+        wait = self._speed.seconds_per_batch + tokens * self._speed.seconds_per_token / self._part(priority)
+        if wait > left * WAITING_PART:
+            metrics.REFUSED[priority, "late"].inc()
+            expected = f"the answer is expected in {wait:.3f} s, of {left:.3f} s that are left"
+            raise Overloaded(expected, retry_after=wait - left * WAITING_PART)
 
     def retry_after(self, priority: Priority, tokens: int) -> float:
         """Seconds until `tokens` of the lane's queue have left it.
@@ -41,6 +57,9 @@ class Admission:
         They leave a batch at a time, at the measured speed, of which the lane gets what the other has not been
         using, but at least its share.
         """
+        return (tokens + self._limits.batch_tokens) * self._speed.seconds_per_token / self._part(priority)
+
+    def _part(self, priority: Priority) -> float:
+        """Of the engine, for this lane."""
         other = next(lane for lane in Priority if lane is not priority)
-        part = max(share(priority), 1 - self._speed.share(other))
-        return (tokens + self._limits.batch_tokens) * self._speed.seconds_per_token / part
+        return max(share(priority), 1 - self._speed.share(other))

@@ -7,7 +7,7 @@ from serving.telemetry import SECONDS
 
 TOKENS = tuple(float(2**power) for power in range(3, 17))
 DROP_REASONS = ("expired", "cancelled")
-REFUSAL_REASONS = ("overloaded", "engine_down", "too_large")
+REFUSAL_REASONS = ("overloaded", "engine_down", "too_large", "late")
 FAILURE_REASONS = ("error", "out_of_memory", "engine_down")
 
 _QUEUE_SECONDS = Histogram(

@@ -32,6 +32,10 @@ class Speed:
         self._bulk += weight * ((tokens if priority is Priority.BULK else 0) - self._bulk)
 
     @property
+    def seconds_per_batch(self) -> float:
+        return self._seconds
+
+    @property
     def seconds_per_token(self) -> float:
         return self._seconds / self._tokens
 

@@ -1,4 +1,4 @@
-"""The gateway as a process: killed, drained, flooded, left by its clients."""
+"""The gateway as a process: drained, flooded, and of constant size."""
 
 import asyncio
 import signal
@@ -73,39 +73,6 @@ def stub_of(channel: grpc.aio.Channel) -> Any:
     return search_pb2_grpc.SearchServiceStub(channel)
 
 
-async def test_kill_9_under_writes_loses_nothing_that_was_acknowledged(
-    gateway: RunningService, flags: list[str], tmp_path: Path
-) -> None:
-    acknowledged: list[str] = []
-    codes: list[grpc.StatusCode] = []
-
-    async def write(stub: Any, first: int) -> None:
-        for number in range(first, first + 100_000):
-            try:
-                await stub.Upsert(pb.UpsertRequest(collection="c", documents=[document(number)]), timeout=5)
-            except grpc.aio.AioRpcError as error:
-                codes.append(error.code())
-                return
-            acknowledged.append(f"d{number}")
-
-    async with grpc.aio.insecure_channel(gateway.address) as channel:
-        writers = [asyncio.create_task(write(stub_of(channel), first * 100_000)) for first in range(8)]
-        while len(acknowledged) < 300:
-            await asyncio.sleep(0.001)
-        gateway.process.kill()
-        await asyncio.gather(*writers)
-    assert set(codes) == {grpc.StatusCode.UNAVAILABLE}
-    again = gateways.start(tmp_path / "again", *flags)
-    try:
-        await asyncio.to_thread(again.wait_until, True, gateways.READY_SECONDS)
-        async with grpc.aio.insecure_channel(again.address) as channel:
-            reply = await stub_of(channel).Get(pb.GetRequest(collection="c", ids=acknowledged))
-        assert [one.id for one in reply.documents] == acknowledged
-    finally:
-        again.process.terminate()
-        await asyncio.to_thread(again.process.wait, 60)
-
-
 async def test_sigterm_lets_calls_finish(gateway: RunningService, rerank: FakeServer) -> None:
     rerank.servicer.faults.delay = 1.0
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -129,33 +96,6 @@ async def test_a_burst_is_refused_at_once_and_forgotten_at_once(gateway: Running
         rerank.servicer.faults.delay = 0.0
         assert (await stub.Search(SEARCH)).hits[0].id == "d3"
     assert metric(gateway, 'siftline_in_flight{kind="search"') == 0
-
-
-async def test_clients_that_vanish(gateway: RunningService, rerank: FakeServer) -> None:
-    rerank.servicer.faults.delay = 0.5
-    async with grpc.aio.insecure_channel(gateway.address) as channel:
-        for _ in range(20):
-            calls = [asyncio.ensure_future(stub_of(channel).Search(SEARCH)) for _ in range(10)]
-            await asyncio.sleep(0.03)
-            for call in calls:
-                call.cancel()
-            await asyncio.gather(*calls, return_exceptions=True)
-    rerank.servicer.faults.delay = 0.0
-    async with asyncio.timeout(5):
-        while metric(gateway, 'siftline_in_flight{kind="search"') > 0:
-            await asyncio.sleep(0.05)
-    async with grpc.aio.insecure_channel(gateway.address) as channel:
-        assert not (await stub_of(channel).Search(SEARCH)).degraded
-
-
-async def test_a_thousand_idle_clients(gateway: RunningService) -> None:
-    apart = [("grpc.use_local_subchannel_pool", 1)]
-    channels = [grpc.aio.insecure_channel(gateway.address, options=apart) for _ in range(1000)]
-    try:
-        await asyncio.gather(*(channel.channel_ready() for channel in channels))
-        assert (await stub_of(channels[500]).Search(SEARCH)).hits[0].id == "d3"
-    finally:
-        await asyncio.gather(*(channel.close() for channel in channels))
 
 
 async def test_memory_stays(gateway: RunningService) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.running.model_service import RunningService, free_port
@@ -10,14 +11,14 @@ from tests.running.model_service import RunningService, free_port
 READY_SECONDS = 30.0
 
 
-def start(folder: Path, *flags: str, listen: str = "") -> RunningService:
+def start(folder: Path, *flags: str, listen: str = "", environment: Mapping[str, str] | None = None) -> RunningService:
     """`python -m gateway`, not waited for. `listen` HOST:PORT, a free one when empty."""
     address, metrics = listen or f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "gateway.log"
     command = (sys.executable, "-m", "gateway", f"--listen={address}", f"--metrics={metrics}", *flags)
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     return RunningService(address, metrics, process, log)
 
 

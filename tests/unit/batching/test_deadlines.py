@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from serving.batching import Priority, metrics
-from serving.errors import DeadlineExceeded
+from serving.errors import DeadlineExceeded, Overloaded
 from tests.unit.batching.simulation import (
     BATCH_SECONDS,
     BATCH_TOKENS,
     LONGEST,
+    SECONDS_PER_TOKEN,
     FakeEngine,
     expected,
     make,
@@ -47,13 +48,13 @@ def test_deadline_passed_on_arrival() -> None:
 @pytest.mark.parametrize("priority", list(Priority))
 def test_deadline_passes_in_the_queue(priority: Priority) -> None:
     async def world() -> None:
-        expired, engine = Counted("expired", priority), FakeEngine()
-        batcher = make(engine)
+        expired, engine = Counted("expired", priority), FakeEngine(seconds_per_token=1000 * SECONDS_PER_TOKEN)
+        batcher = make(engine)  # believes the engine to be faster than it is
         ahead = asyncio.create_task(batcher.submit(request(*[LONGEST] * 20), priority))
         await asyncio.sleep(0.01)
         rows = request(50, 500, 7)
         with pytest.raises(DeadlineExceeded):
-            await batcher.submit(rows, priority, deadline=now() + BATCH_SECONDS / 10)
+            await batcher.submit(rows, priority, deadline=now() + 200 * BATCH_SECONDS)
         await ahead
         assert not engine.saw(rows)
         assert expired.times == 1
@@ -147,3 +148,25 @@ def test_cancelled_half_way_through_its_rows() -> None:
         assert waiting(batcher) == 0
 
     simulate(world())
+
+
+def test_three_times_too_much_work_costs_nothing_of_what_can_be_done() -> None:
+    """Without looking ahead, the queue would hold what is late by a little, half of it computed."""
+    rows, length, seconds, patience = 20, 128, 30, 2.0
+    capacity = 2 / SECONDS_PER_TOKEN / (rows * length)  # requests a second
+
+    async def world() -> int:
+        batcher = make(FakeEngine(instances=2))
+
+        async def ask(at: float) -> bool:
+            await asyncio.sleep(at)
+            try:
+                await batcher.submit(request(*[length] * rows), deadline=now() + patience)
+            except (Overloaded, DeadlineExceeded):
+                return False
+            return now() <= seconds
+
+        count = int(3 * capacity * seconds)
+        return sum(await asyncio.gather(*(ask(number / 3 / capacity) for number in range(count))))
+
+    assert simulate(world()) > 0.9 * capacity * seconds

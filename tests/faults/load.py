@@ -1,0 +1,170 @@
+"""Clients that search and write without pause, and what they saw. No retries: every answer counts."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import grpc
+
+from siftline.channel import options
+from siftline.search.v1 import search_pb2 as pb
+from siftline.search.v1 import search_pb2_grpc
+
+COLLECTION = "faults"
+SEARCH_SECONDS, WRITE_SECONDS = 5.0, 5.0
+DEPTH = 8
+THINK_SECONDS = 0.04
+WORDS = ("river", "stone", "lamp", "carpet", "engine", "yellow", "winter", "paper", "garden", "signal", "copper")
+
+
+def text_of(dice: random.Random) -> str:
+    return " ".join(dice.choices(WORDS, k=10))
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """As siftline's client makes it, but without retries and with connections of its own."""
+    return grpc.aio.insecure_channel(
+        address, [*options(address), ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+    )
+
+
+@dataclass
+class Seen:
+    """Answers by code; of the good ones, those that were degraded, by reason; the longest wait in seconds."""
+
+    codes: Counter[str] = field(default_factory=Counter)
+    degraded: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0.0
+
+    @property
+    def good(self) -> int:
+        return self.codes["OK"]
+
+
+class Load:
+    """`searchers` and `writers` at a time against one gateway, from entering to leaving the block."""
+
+    def __init__(self, address: str, name: str, *, searchers: int = 4, writers: int = 2) -> None:
+        self._channel = open_channel(address)
+        self._stub: Any = search_pb2_grpc.SearchServiceStub(self._channel)
+        self._name = name
+        self._counts = (searchers, writers)
+        self._dice = random.Random(name)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self.searches, self.writes = Seen(), Seen()
+        self.acknowledged: list[str] = []
+
+    async def __aenter__(self) -> "Load":
+        searchers, writers = self._counts
+        self._tasks = [asyncio.create_task(self._search_on()) for _ in range(searchers)]
+        self._tasks += [asyncio.create_task(self._write_on(writer)) for writer in range(writers)]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping = True
+        await asyncio.gather(*self._tasks)
+        await self._channel.close()
+
+    async def some(self, count: int = 10) -> None:
+        """Until there were so many more good answers of each kind."""
+        searches, writes = self.searches.good + count, self.writes.good + (count if self._counts[1] else 0)
+        async with asyncio.timeout(60):
+            while self.searches.good < searches or self.writes.good < writes:
+                await asyncio.sleep(0.02)
+
+    @asynccontextmanager
+    async def crowd(self, times: int) -> AsyncIterator[None]:
+        """So many times the searchers, who do not think, during the block."""
+        count, left = (times - 1) * self._counts[0], asyncio.Event()
+        crowd = [asyncio.create_task(self._search_on(left, 0.0)) for _ in range(count)]
+        try:
+            yield
+        finally:
+            left.set()
+            await asyncio.gather(*crowd)
+
+    async def _search_on(self, left: asyncio.Event | None = None, think: float = THINK_SECONDS) -> None:
+        while not self._stopping and not (left and left.is_set()):
+            request = pb.SearchRequest(collection=COLLECTION, query=text_of(self._dice), recall_depth=DEPTH, top_k=3)
+            reply = await self._ask(self._stub.Search, request, SEARCH_SECONDS, self.searches)
+            for reason in reply.degraded if reply is not None else ():
+                self.searches.degraded[pb.Degraded.Name(reason).removeprefix("DEGRADED_")] += 1
+            await asyncio.sleep(think)
+
+    async def _write_on(self, writer: int) -> None:
+        for number in itertools.count():
+            if self._stopping:
+                return
+            document = pb.Document(id=f"{self._name}/{writer}/{number}", text=text_of(self._dice))
+            request = pb.UpsertRequest(collection=COLLECTION, documents=[document])
+            if await self._ask(self._stub.Upsert, request, WRITE_SECONDS, self.writes) is not None:
+                self.acknowledged.append(document.id)
+            await asyncio.sleep(THINK_SECONDS)
+
+    async def _ask(self, method: Any, request: Any, seconds: float, seen: Seen) -> Any:
+        started, reply = time.monotonic(), None
+        try:
+            reply = await method(request, timeout=seconds)
+            seen.codes["OK"] += 1
+        except grpc.aio.AioRpcError as error:
+            seen.codes[error.code().name] += 1
+        seen.slowest = max(seen.slowest, time.monotonic() - started)
+        return reply
+
+
+class Probe:
+    """One careful client: whether the system is whole, and what it holds."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = open_channel(address)
+        self._stub: Any = search_pb2_grpc.SearchServiceStub(self._channel)
+        self._dice = random.Random()
+
+    async def aclose(self) -> None:
+        await self._channel.close()
+
+    async def create(self) -> None:
+        await self._stub.CreateCollection(pb.CreateCollectionRequest(name=COLLECTION), timeout=30)
+        documents = [pb.Document(id=f"seed/{n}", text=text_of(self._dice)) for n in range(50)]
+        await self._stub.Upsert(pb.UpsertRequest(collection=COLLECTION, documents=documents), timeout=30)
+
+    async def until_whole(self, since: float, settled: float, seconds: float = 90.0) -> float:
+        """Seconds from `since` to the first of rounds that go well for `settled` seconds: a blow may be felt late. In
+        a round that goes well a search has both stages and a write is acknowledged."""
+        first: float | None = None
+        async with asyncio.timeout(seconds):
+            while first is None or time.monotonic() - first < settled:
+                started = time.monotonic()
+                went_well = await self._is_whole()
+                first = (first or started) if went_well else None
+                await asyncio.sleep(0.05)
+        return first - since
+
+    async def lost(self, ids: list[str]) -> int:
+        """How many of the documents are not there."""
+        missing = 0
+        for at in range(0, len(ids), 1000):
+            part = ids[at : at + 1000]
+            reply = await self._stub.Get(pb.GetRequest(collection=COLLECTION, ids=part), timeout=30)
+            missing += len(part) - len(reply.documents)
+        return missing
+
+    async def _is_whole(self) -> bool:
+        query = text_of(self._dice)
+        document = pb.Document(id="probe", text=query)
+        try:
+            await self._stub.Upsert(pb.UpsertRequest(collection=COLLECTION, documents=[document]), timeout=2)
+            request = pb.SearchRequest(collection=COLLECTION, query=f"{query} again", recall_depth=DEPTH)
+            return not (await self._stub.Search(request, timeout=2)).degraded
+        except grpc.aio.AioRpcError:
+            return False

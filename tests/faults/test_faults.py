@@ -1,0 +1,137 @@
+"""Every fault of the catalogue, one after the other, against one system under load.
+
+SIFTLINE_FAULTS=all runs the slowest too and writes docs/faults.md (`make faults`).
+"""
+
+import asyncio
+import os
+import subprocess
+import sysconfig
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.faults import report, system
+from tests.faults.catalogue import FAULTS, FINE, FULL, Fault, full_disk
+from tests.faults.load import Load, Probe
+from tests.faults.overload import PATIENCE_SECONDS, Crowd
+from tests.faults.report import Row
+from tests.faults.system import System
+from tests.running import gateway as gateways
+
+EVERYTHING = os.environ.get("SIFTLINE_FAULTS") == "all"
+CHOSEN = [fault for fault in FAULTS if EVERYTHING or not fault.slow]
+DISK = "size=192m"
+SETTLED_SECONDS = 2.0
+BURST_SECONDS = 15 if EVERYTHING else 3
+LIBFAKETIME = next(Path(sysconfig.get_path("purelib")).glob("libfaketime/**/libfaketime.so.1"))
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+
+class Harness:
+    def __init__(self, whole: System, probe: Probe, *, small_disk: bool) -> None:
+        self.system = whole
+        self.probe = probe
+        self.small_disk = small_disk
+        self.rows: list[Row] = []
+        self.overload = ""
+        self.acknowledged: list[str] = []
+
+    async def observe(self, fault: Fault, address: str = "") -> Row:
+        """Load, the fault in its midst, until the system is whole again and has answered some more."""
+        load = Load(address or self.system.address, fault.name)
+        async with load:
+            await load.some()
+            since = time.monotonic()
+            async with fault.strike(self.system, load):
+                await asyncio.sleep(fault.hold or 0)
+            healed = fault.hold is not None
+            since = time.monotonic() if healed else since
+            whole_again = await self.probe.until_whole(since, 0.3 if healed else SETTLED_SECONDS)
+            await load.some()
+        self.acknowledged += load.acknowledged
+        lost = await self.probe.lost(load.acknowledged)
+        row = Row(fault.name, fault.hold, load.searches, load.writes, whole_again, len(load.acknowledged), lost)
+        self.rows.append(row)
+        return row
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def harness(default_models: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Harness]:
+    folder = tmp_path_factory.mktemp("faults")
+    (folder / "index").mkdir()
+    mounted = subprocess.run(("mount", "-t", "tmpfs", "-o", DISK, "tmpfs", folder / "index"), capture_output=True)
+    try:
+        async with system.running(folder, default_models) as whole:
+            probe = Probe(whole.address)
+            await probe.create()
+            harness = Harness(whole, probe, small_disk=mounted.returncode == 0)
+            yield harness
+            await probe.aclose()
+            report.write(harness.rows, harness.overload, report.PAGE if EVERYTHING else report.DRAFT)
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(("umount", folder / "index"), check=True)
+
+
+@pytest.mark.parametrize("fault", CHOSEN, ids=lambda fault: fault.name.replace(" ", "-"))
+async def test_fault(harness: Harness, fault: Fault) -> None:
+    if fault.strike is full_disk and not harness.small_disk:
+        pytest.skip("only root may mount a file system of a given size")
+    row = await harness.observe(fault)
+    assert row.lost == 0
+    assert set(row.searches.codes) <= fault.searches
+    assert set(row.writes.codes) <= fault.writes
+    assert fault.degraded or not row.searches.degraded
+
+
+@pytest.mark.parametrize("jump", ["+1d", "-1d"])
+async def test_clock_jump(harness: Harness, tmp_path: Path, jump: str) -> None:
+    """Of a second gateway beside the first; its monotonic clock stays, as it does where a clock is set."""
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    faked = {"LD_PRELOAD": str(LIBFAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+
+    @asynccontextmanager
+    async def strike(_: System, __: Load) -> AsyncIterator[None]:
+        clock.write_text(jump)
+        yield
+
+    environment = os.environ | faked | {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    second = gateways.start(tmp_path, *harness.system.gateway_flags(), environment=environment)
+    try:
+        await asyncio.to_thread(second.wait_until, True, gateways.READY_SECONDS)
+        row = await harness.observe(Fault(f"gateway: clock jumps {jump}", strike, hold=1.0), second.address)
+    finally:
+        second.process.terminate()
+        await asyncio.to_thread(second.process.wait, 60)
+    assert (row.lost, set(row.searches.codes), set(row.writes.codes)) == (0, FINE, FINE)
+    assert not row.searches.degraded
+
+
+async def test_overload(harness: Harness) -> None:
+    """Three times what can be answered costs little of what can be, and nothing once it is over."""
+    crowd = Crowd(harness.system.address)
+    try:
+        await crowd.capacity(1)
+        before = await crowd.capacity(BURST_SECONDS)
+        burst = await crowd.burst(3 * before.goodput, BURST_SECONDS)
+        whole_again = await harness.probe.until_whole(time.monotonic(), 0.3)
+        after = await crowd.capacity(BURST_SECONDS)
+    finally:
+        await crowd.aclose()
+    harness.overload = report.overload(before, burst, whole_again, after)
+    assert burst.goodput >= 0.8 * min(before.goodput, after.goodput)
+    assert set(burst.codes) <= FULL
+    assert burst.mute == 0, "every refusal says when to come back"
+    assert whole_again < PATIENCE_SECONDS, "all that was let in has been answered by then"
+
+
+async def test_nothing_that_was_acknowledged_is_lost_in_the_end(harness: Harness) -> None:
+    assert harness.acknowledged
+    assert await harness.probe.lost(harness.acknowledged) == 0
