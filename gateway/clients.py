@@ -7,7 +7,7 @@ server's pushback. A status that comes back becomes one of our errors here, once
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -55,6 +55,9 @@ _SERVICE_CONFIG = json.dumps(
         "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
     }
 )
+
+
+NOT_HERE = "MODEL_NOT_HERE"  # the reason of a service that has no model of the fingerprint that was named
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class ModelClient(Generic[Model]):
         self._connection = connection(connect, service.tls, "services")
         self._ask = ask
         self._model: Model | None = None
+        self._others: dict[str, Model] = {}
 
     async def model(self, deadline: Deadline) -> Model:
         """What the service said of its model when last asked; asks when it never answered."""
@@ -123,6 +127,30 @@ class ModelClient(Generic[Model]):
         self._model = model
         return model
 
+    async def of(self, fingerprint: str, deadline: Deadline) -> Model | None:
+        """The model with this fingerprint, None when the service has it not. During a rollout it has two."""
+        model = await self.model(deadline)
+        if model.fingerprint != fingerprint and fingerprint not in self._others:
+            model = await self.refresh(deadline)
+        if model.fingerprint == fingerprint:
+            return model
+        if fingerprint not in self._others:
+            other = await self._other(fingerprint, deadline)
+            if other is None:
+                return None
+            self._others[fingerprint] = other
+        return self._others[fingerprint]
+
+    async def _other(self, fingerprint: str, deadline: Deadline) -> Model | None:
+        asked = type(self._ask)(fingerprint=fingerprint)
+        try:
+            other: Model = await self._call("GetModel", asked, deadline)
+        except Unavailable as error:
+            if error.reason == NOT_HERE:
+                return None
+            raise
+        return other if other.fingerprint == fingerprint else None  # a service of before does not look at the field
+
     async def is_ready(self, timeout_s: float = 2.0) -> bool:
         """Whether the service answers."""
         try:
@@ -139,7 +167,10 @@ class ModelClient(Generic[Model]):
         try:
             return await getattr(self._connection.current().stub, method)(request, timeout=deadline.require())
         except grpc.aio.AioRpcError as error:
-            raise translated(self.service, error) from error
+            ours = translated(self.service, error)
+            if ours.reason == NOT_HERE:
+                self._others.clear()
+            raise ours from error
         except asyncio.CancelledError:
             raise
         except grpc.aio.UsageError as error:  # the channel is closed: we are on our way down
@@ -187,7 +218,7 @@ def translated(service: str, error: grpc.aio.AioRpcError) -> SiftlineError:
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Overloaded(f"{service} service: {message}", retry_after=_retry_after(error))
     if code == grpc.StatusCode.UNAVAILABLE:
-        return Unavailable(f"{service} service: {explained(message)}")
+        return Unavailable(f"{service} service: {explained(message)}", reason=_reason(error))
     known = {
         grpc.StatusCode.NOT_FOUND: NotFound,
         grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
@@ -197,9 +228,22 @@ def translated(service: str, error: grpc.aio.AioRpcError) -> SiftlineError:
     return kind(message) if kind else Internal(f"{service} service: {code.name}")
 
 
-def _retry_after(error: grpc.aio.AioRpcError) -> float:
+def _reason(error: grpc.aio.AioRpcError) -> str | None:
+    """The service's own reason, where it was the service that answered and not gRPC."""
+    for detail in _details(error):
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return None
+
+
+def _details(error: grpc.aio.AioRpcError) -> Iterable[Any]:
     status = rpc_status.from_call(error)
-    for detail in status.details if status is not None else ():
+    return status.details if status is not None else ()
+
+
+def _retry_after(error: grpc.aio.AioRpcError) -> float:
+    for detail in _details(error):
         info = error_details_pb2.RetryInfo()
         if detail.Unpack(info):
             return float(info.retry_delay.ToNanoseconds() / 1e9)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from gateway import metrics
-from gateway.clients import EmbedClient
+from gateway.clients import NOT_HERE, EmbedClient
 from gateway.deadline import Deadline
 from gateway.embedding_cache import EmbeddingCache, Row
 from gateway.embedding_key import keys_of
@@ -48,6 +48,8 @@ class Embedder:
 
     async def embed(self, request: EmbedRequest, deadline: Deadline, *, cached: bool = True) -> Embedded:
         """Vectors of `request.texts`, which the caller has validated. Never of two models in one reply."""
+        if request.fingerprint and await self._client.of(request.fingerprint, deadline) is None:
+            raise Unavailable(f"fingerprint: no model {request.fingerprint!r:.40} is in service", reason=NOT_HERE)
         if self._cache is None or not cached:
             return _unpack(await self._client.embed(request, deadline))
         try:
@@ -57,8 +59,9 @@ class Embedder:
             raise DeadlineExceeded("embed: the deadline passed before the vectors were there") from error
 
     async def _of_one_model(self, cache: EmbeddingCache, request: EmbedRequest, deadline: Deadline) -> Embedded:
+        named = await self._client.of(request.fingerprint, deadline) if request.fingerprint else None
         try:
-            return await self._through_cache(cache, request, await self._client.model(deadline), deadline)
+            return await self._through_cache(cache, request, named or await self._client.model(deadline), deadline)
         except ModelChanged:
             model = await self._client.refresh(deadline)
         try:
@@ -69,9 +72,9 @@ class Embedder:
     async def embed_with(
         self, fingerprint: str, request: EmbedRequest, deadline: Deadline, *, cached: bool = True
     ) -> Embedded:
-        """As `embed`, after a second look at the model in service when it is not known to be the wanted one."""
-        if (await self._client.model(deadline)).fingerprint != fingerprint:
-            await self._client.refresh(deadline)
+        """As `embed`, by the model with this fingerprint where the service has it; else by the one in service."""
+        if await self._client.of(fingerprint, deadline) is not None:
+            request.fingerprint = fingerprint
         return await self.embed(request, deadline, cached=cached)
 
     async def _through_cache(

@@ -10,7 +10,7 @@ from siftline.embed.v1.embed_pb2 import EmbedRequest, GetModelResponse
 _PREFIX = b"siftline:e1:"
 # Everything of a request is in the key but these: they are no facts of a vector, or are in it resolved, text by text.
 # A field that a later version adds is in the key without anyone thinking of it.
-_LEFT_OUT = ("model", "texts", "priority", "prompt_name", "prompt_text", "prompt_texts")
+_LEFT_OUT = ("model", "texts", "priority", "prompt_name", "prompt_text", "prompt_texts", "fingerprint")
 
 
 def keys_of(request: EmbedRequest, model: GetModelResponse, salt: bytes) -> list[bytes]:

@@ -9,7 +9,9 @@ from gateway.ingest import Incoming, Ingest, Stored
 from gateway.recall import Collection, Document, FieldType, Recall
 from gateway.recall.rebuild import Rebuild
 from gateway.recall.registry import Registry
-from serving.errors import InvalidArgument
+from gateway.tenant import acting_as
+from serving.errors import FailedPrecondition, InvalidArgument
+from siftline.embed.v1 import embed_pb2
 
 _PAGE = 500
 _FEW = 50  # written ids that may be left for the moment in which writes have to wait
@@ -29,16 +31,17 @@ class Reindex:
         self._timeout_s = timeout_s
 
     async def run(
-        self, name: str, fields: Mapping[str, FieldType] | None, deadline: Deadline
+        self, name: str, fields: Mapping[str, FieldType] | None, deadline: Deadline, fingerprint: str = ""
     ) -> tuple[Collection, Stored]:
         """The collection as it is afterwards. Interrupted, it leaves the old one in service and can be run again.
 
-        `fields` None keeps those that there are. Raises NotFound, FailedPrecondition (one goes on already; dropped
-        meanwhile), InvalidArgument (a document does not fit the new fields), Unavailable, DeadlineExceeded.
+        `fields` None keeps those that there are. An empty `fingerprint` means the model in service. Raises NotFound,
+        FailedPrecondition (one goes on already; dropped meanwhile; no such model), InvalidArgument (a document does not
+        fit the new fields), Unavailable, DeadlineExceeded.
         """
         async with self._rebuild.alone(name):
             old = await self._registry.get(name)
-            model = await self._client.refresh(deadline)
+            model = await self._model(fingerprint, deadline)
             new = await self._rebuild.begin(
                 old,
                 fingerprint=model.fingerprint,
@@ -51,6 +54,27 @@ class Reindex:
             except BaseException:
                 await self._rebuild.thaw(old)
                 raise
+
+    async def everything(self, old_fingerprint: str, new_fingerprint: str, deadline: Deadline) -> list[Stored]:
+        """Every tenant's collections with vectors of the one model, one after the other, to the other model."""
+        await self._model(new_fingerprint, deadline)
+        done = []
+        for tenant, collection in await self._registry.everyones():
+            if collection.fingerprint == old_fingerprint:
+                with acting_as(tenant):
+                    _, stored = await self.run(collection.name, None, deadline, new_fingerprint)
+                done.append(stored)
+        return done
+
+    async def _model(self, fingerprint: str, deadline: Deadline) -> embed_pb2.GetModelResponse:
+        if not fingerprint:
+            return await self._client.refresh(deadline)
+        model = await self._client.of(fingerprint, deadline)
+        if model is None:
+            raise FailedPrecondition(
+                f"fingerprint: the embed service has no model {fingerprint!r:.40}", reason="MODEL_MISMATCH"
+            )
+        return model
 
     async def _fill(self, old: Collection, new: Collection, deadline: Deadline) -> tuple[Collection, Stored]:
         # vectors of the same model are copied; of another one, those that an earlier run left behind are kept

@@ -37,13 +37,18 @@ class Reranking:
         self._budget_s = budget_s
         self._breaker = Breaker(threshold=5)
 
-    async def score(self, query: str, passages: Sequence[str], left: float) -> Scores | Degradation:
-        """Scores, early enough that the caller gets the answer in the `left` seconds that it has."""
+    async def score(
+        self, query: str, passages: Sequence[str], left: float, fingerprint: str = ""
+    ) -> Scores | Degradation:
+        """Scores, early enough that the caller gets the answer in the `left` seconds that it has.
+
+        By the model with this `fingerprint` while the service has it; during a rollout it has two.
+        """
         if self._client is None or not self._breaker.allows():
             return Degradation.RERANK_UNAVAILABLE
         budget = min(self._budget_s, left - min(_REPLY_S, left / 5))
         try:
-            scores = await self._score(self._client, query, passages, Deadline(budget))
+            scores = await self._score(self._client, query, passages, Deadline(budget), fingerprint)
         except DeadlineExceeded:
             if budget >= min(PATIENT_S, self._budget_s):
                 self._breaker.failed()
@@ -60,25 +65,35 @@ class Reranking:
         self._breaker.succeeded()
         return scores
 
-    async def _score(self, client: RerankClient, query: str, passages: Sequence[str], deadline: Deadline) -> Scores:
-        limits = (await client.model(deadline)).limits
+    async def _score(
+        self, client: RerankClient, query: str, passages: Sequence[str], deadline: Deadline, fingerprint: str
+    ) -> Scores:
+        named = await client.of(fingerprint, deadline) if fingerprint else None
+        asked = rerank_pb2.RerankRequest(query=query, fingerprint=named.fingerprint if named else "")
+        limits = (named or await client.model(deadline)).limits
         size = limits.max_passages or len(passages)
         fitting = [prefix(passage, limits.max_text_bytes) for passage in passages]
         parts = [fitting[at : at + size] for at in range(0, len(fitting), size)]
         try:
-            replies = await _all(*(client.rerank(_request(query, part), deadline) for part in parts))
+            replies = await _all(*(client.rerank(_request(asked, part), deadline) for part in parts))
         except InvalidArgument:  # too many windows in all: the beginnings of the passages have to do
-            replies = await _all(*(client.rerank(_request(query, part, cut=True), deadline) for part in parts))
+            replies = await _all(*(client.rerank(_request(asked, part, cut=True), deadline) for part in parts))
         if len({reply.fingerprint for reply in replies}) != 1:
             raise Internal("rerank service: parts of one search were scored by different models")
         scores = [pair for reply, part in zip(replies, parts, strict=True) for pair in _in_order(reply, len(part))]
         return Scores(scores, replies[0].fingerprint)
 
 
-def _request(query: str, passages: Sequence[str], *, cut: bool = False) -> rerank_pb2.RerankRequest:
+def _request(
+    asked: rerank_pb2.RerankRequest, passages: Sequence[str], *, cut: bool = False
+) -> rerank_pb2.RerankRequest:
     long_passage = rerank_pb2.LONG_PASSAGE_TRUNCATE if cut else rerank_pb2.LONG_PASSAGE_WINDOW
     return rerank_pb2.RerankRequest(
-        query=query, passages=passages, order=rerank_pb2.ORDER_INPUT, long_passage=long_passage
+        query=asked.query,
+        passages=passages,
+        order=rerank_pb2.ORDER_INPUT,
+        long_passage=long_passage,
+        fingerprint=asked.fingerprint,
     )
 
 

@@ -42,7 +42,11 @@ class Search:
 
     async def _rerank(self, collection: Collection, query: Query, left: float, found: Found) -> None:
         passages = [hit.passage.document.passage for hit in found.hits]
-        scored = await self._reranking.score(query.text, passages, left)
+        # A probability is asked for: during a rollout the model has to answer that the calibration is for.
+        wanted = (
+            collection.calibration.fingerprint if query.min_probability is not None and collection.calibration else ""
+        )
+        scored = await self._reranking.score(query.text, passages, left, wanted)
         if isinstance(scored, Degradation):
             found.degraded.append(scored)
             found.crowded = left >= PATIENT_S and scored in (Degradation.RERANK_OVERLOADED, Degradation.RERANK_TIMEOUT)

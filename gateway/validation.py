@@ -78,6 +78,12 @@ def reindex(request: search_pb2.ReindexRequest) -> None:
     _fields("fields.fields", request.fields.fields)
 
 
+def reindex_all(request: search_pb2.ReindexAllRequest) -> None:
+    for field in ("old_fingerprint", "new_fingerprint"):
+        if not getattr(request, field):
+            raise InvalidArgument(field, "empty; the fingerprint of a model is needed")
+
+
 def _fields(path: str, fields: Sequence[search_pb2.Field]) -> None:
     if len(fields) > MAX_FIELDS:
         raise InvalidArgument(path, f"{len(fields)} items; the limit is {MAX_FIELDS}")

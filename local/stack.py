@@ -58,8 +58,10 @@ def _redis(settings: StackSettings) -> Program:
 def _service(name: str, settings: StackSettings) -> Program:
     own = asdict(settings.ports)
     triton = ",".join(str(own[f"{name}_triton_{kind}"]) for kind in ("grpc", "http", "metrics"))
+    model = {"embed": settings.embed_model, "rerank": settings.rerank_model}[name]
     flags = {
-        "model-dir": {"embed": settings.embed_model, "rerank": settings.rerank_model}[name],
+        "model-dir": model,
+        "rollout-dir": model.parent,
         "listen": address(own[name]),
         "metrics": address(own[f"{name}_metrics"]),
         "triton-ports": triton,

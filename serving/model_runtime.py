@@ -32,11 +32,15 @@ CANARY_TOKENS = 8
 
 
 class ModelRuntime:
-    """Owns everything between a service's tokens and its numbers. Start and stop in one event loop."""
+    """Owns everything between a service's tokens and its numbers. Start and stop in one event loop.
 
-    def __init__(self, settings: ModelServiceSettings, health: Health) -> None:
+    `health` is told whether it serves; None for a model that stands beside the one that the service answers with.
+    """
+
+    def __init__(self, settings: ModelServiceSettings, health: Health | None) -> None:
         self._settings = settings
         self._health = health
+        self._serving = False
         self.model = _read_model(settings.model_dir)
         self._server = self._make_server()
         address = self._server.grpc_address if self._server else settings.triton
@@ -88,7 +92,7 @@ class ModelRuntime:
         self._batcher = Batcher(self._engine, self._layout, self._limits(calibration), time.monotonic)
         self._watcher = asyncio.create_task(self._watch(), name="readiness")
         MODEL.labels(self.model.name, self.fingerprint, self.info.engine, self.info.precision).set(1)
-        await self._health.set_serving(True)
+        await self._show(serving=True)
         log.info(
             "%s ready: %s, %s, fingerprint %s", self.model.name, self.info.engine, self.info.precision, self.fingerprint
         )
@@ -101,6 +105,20 @@ class ModelRuntime:
         await self._engine.close()
         if self._server is not None:
             await self._server.stop()
+
+    def forget(self) -> None:
+        """Takes the model out of the metrics, when the process goes on without it."""
+        MODEL.remove(self.model.name, self.fingerprint, self.info.engine, self.info.precision)
+
+    async def report_to(self, health: Health | None) -> None:
+        """Whom to tell from now on."""
+        self._health = health
+        await self._show(serving=self._serving)
+
+    async def _show(self, *, serving: bool) -> None:
+        self._serving = serving
+        if self._health is not None:
+            await self._health.set_serving(serving)
 
     def _make_server(self) -> TritonServer | None:
         settings = self._settings
@@ -186,7 +204,7 @@ class ModelRuntime:
         may meet a live one beside it, so nothing less than fresh stubs will do. While a Triton of ours starts this
         fails, and is tried again.
         """
-        await self._health.set_serving(False)
+        await self._show(serving=False)
         try:
             await self._load_afresh()
             await self._engine.describe(self._canary(), CANARY_TIMEOUT)
@@ -196,7 +214,7 @@ class ModelRuntime:
             self.batcher.succeeded()
             self.batcher.resume()
             RECOVERIES.inc()
-            await self._health.set_serving(True)
+            await self._show(serving=True)
             log.info("%s is back", self.model.name)
 
 

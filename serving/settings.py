@@ -59,6 +59,9 @@ class ModelServiceSettings(ServerSettings):
     )
     engine_timeout: float = Field(60.0, gt=0, description="seconds after which a batch counts as lost, engine as gone")
     max_text_bytes: int = Field(1 << 20, ge=1, description="longest text taken, UTF-8")
+    rollout_dir: Path | None = Field(
+        None, description="folder of exported models that may be rolled out without a restart; none refuses rollouts"
+    )
 
     @property
     def engine_instances(self) -> int:

@@ -238,6 +238,17 @@ def reindex(name: str, fields: Mapping[str, results.FieldType] | None = None) ->
     return Call(f"{SEARCH}Reindex", request, search_pb2.ReindexResponse, reading.reindexed)
 
 
+def reindex_all(old_fingerprint: str, new_fingerprint: str) -> Call[results.ReindexedAll]:
+    """Reindexes every tenant's collections from one model to another that the embed service has loaded beside it."""
+    request = search_pb2.ReindexAllRequest(old_fingerprint=old_fingerprint, new_fingerprint=new_fingerprint)
+    return Call(
+        f"{SEARCH}ReindexAll",
+        request,
+        search_pb2.ReindexAllResponse,
+        lambda response: results.ReindexedAll(response.collections, response.documents, response.tokens),
+    )
+
+
 def get_collection(name: str) -> Call[results.Collection]:
     return Call(
         f"{SEARCH}GetCollection",

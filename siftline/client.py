@@ -123,6 +123,7 @@ class Client(_Connection):
     list_collections = _blocking(calls.list_collections)
     set_calibration = _blocking(calls.set_calibration)
     reindex = _blocking(calls.reindex)
+    reindex_all = _blocking(calls.reindex_all)
     drop_collection = _blocking(calls.drop_collection)
 
     @staticmethod
@@ -162,6 +163,7 @@ class AsyncClient(_Connection):
     list_collections = _awaited(calls.list_collections)
     set_calibration = _awaited(calls.set_calibration)
     reindex = _awaited(calls.reindex)
+    reindex_all = _awaited(calls.reindex_all)
     drop_collection = _awaited(calls.drop_collection)
 
     @staticmethod

@@ -118,6 +118,13 @@ class Upserted:
 
 
 @dataclass(frozen=True)
+class ReindexedAll:
+    collections: int
+    documents: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Reindexed:
     """documents: brought over; reused: those of them whose vectors could be copied."""
 

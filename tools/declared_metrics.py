@@ -10,6 +10,7 @@ import gateway.http.metrics
 import gateway.metrics
 import serving.batching.metrics
 import serving.model_metrics
+import serving.rollout.metrics
 import serving.telemetry
 
 GATEWAY = ("gateway",)
@@ -21,6 +22,7 @@ DECLARING: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (gateway.http.metrics, GATEWAY),
     (serving.batching.metrics, MODEL_SERVICES),
     (serving.model_metrics, MODEL_SERVICES),
+    (serving.rollout.metrics, MODEL_SERVICES),
 )
 
 

@@ -19,7 +19,8 @@ from gateway.recall.registry import Registry
 from gateway.reindex import Reindex
 from gateway.search import Search
 from gateway.settings import GatewaySettings
-from serving.errors import FailedPrecondition, InvalidArgument
+from gateway.tenant import TENANT
+from serving.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 from siftline.search.v1 import search_pb2 as pb
 from siftline.search.v1 import search_pb2_grpc
 
@@ -94,13 +95,27 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         validation.reindex(request)
         fields = convert.fields(request.fields.fields) if request.HasField("fields") else None
         deadline = Deadline.of(context, _STREAM_DEADLINE_S)
-        collection, stored = await self._reindex.run(request.name, fields, deadline)
+        collection, stored = await self._reindex.run(request.name, fields, deadline, request.fingerprint)
         count = await self._index.count(collection, None, deadline.require())
         return pb.ReindexResponse(
             collection=convert.collection(collection, count),
             documents=stored.documents,
             tokens=stored.tokens,
             reused=stored.reused,
+        )
+
+    async def ReindexAll(
+        self, request: pb.ReindexAllRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ReindexAllResponse:
+        if TENANT.get():
+            raise PermissionDenied("the collections of all tenants are for a key without a tenant")
+        validation.reindex_all(request)
+        deadline = Deadline.of(context, _STREAM_DEADLINE_S)
+        done = await self._reindex.everything(request.old_fingerprint, request.new_fingerprint, deadline)
+        return pb.ReindexAllResponse(
+            collections=len(done),
+            documents=sum(stored.documents for stored in done),
+            tokens=sum(stored.tokens for stored in done),
         )
 
     async def Upsert(self, request: pb.UpsertRequest, context: grpc.aio.ServicerContext) -> pb.UpsertResponse:

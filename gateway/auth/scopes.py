@@ -19,7 +19,7 @@ _METHODS: dict[str, dict[Scope, tuple[str, ...]]] = {
     "/siftline.search.v1.SearchService/": {
         Scope.SEARCH: ("Search", "Get", "Count", "GetCollection", "ListCollections"),
         Scope.WRITE: ("Upsert", "UpsertStream", "Delete"),
-        Scope.ADMIN: ("CreateCollection", "DropCollection", "Reindex", "SetCalibration"),
+        Scope.ADMIN: ("CreateCollection", "DropCollection", "Reindex", "ReindexAll", "SetCalibration"),
     },
 }
 

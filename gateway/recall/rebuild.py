@@ -53,7 +53,7 @@ class Rebuild:
         async with answering(self._timeout_s):
             held = await self._redis.set(lock, token, nx=True, ex=_LOCK_S)
         if not held:
-            raise FailedPrecondition(f"collection {name!r} is being rebuilt already")
+            raise FailedPrecondition(f"collection {name!r} is being rebuilt already", reason="REBUILDING")
         renewal = asyncio.create_task(self._renew(lock))
         try:
             yield

@@ -87,6 +87,12 @@ class Registry:
         own = [known for field, known in collections.items() if field.decode() == field_of(known.name)]
         return sorted(own, key=lambda collection: collection.name)
 
+    async def everyones(self) -> list[tuple[str, Collection]]:
+        """Of all tenants, with whose they are."""
+        async with answering(self._timeout_s):
+            records = await self._redis.hgetall(REGISTRY)
+        return [(field.decode().rpartition("/")[0], load(record)) for field, record in sorted(records.items())]
+
     async def discard(self, uid: str, after_s: float) -> None:
         """Has an index that no name leads to removed, once searches that began before are over."""
         async with answering(self._timeout_s):

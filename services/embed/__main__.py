@@ -2,14 +2,12 @@
 
 import grpc
 
-from services.embed.encoder import Encoder
+from services.embed.model import EmbedModel
 from services.embed.servicer import EmbedServicer
 from services.embed.settings import EmbedSettings
-from serving.model_runtime import ModelRuntime
-from serving.model_service import serve_model
-from serving.served_model import TOKENIZER_FILE
+from serving.model_service import ModelService, serve_model
+from serving.rollout.versions import Versions
 from serving.server import run
-from serving.tokenization import TokenizerPool
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 
 SERVICE = embed_pb2.DESCRIPTOR.services_by_name["EmbedService"].full_name
@@ -18,12 +16,17 @@ SERVICE = embed_pb2.DESCRIPTOR.services_by_name["EmbedService"].full_name
 async def main() -> None:
     settings = EmbedSettings()
 
-    def register(server: grpc.aio.Server, runtime: ModelRuntime) -> None:
-        tokenizer = TokenizerPool(settings.model_dir / TOKENIZER_FILE)
-        encoder = Encoder(runtime, tokenizer, settings.max_message_bytes)
-        embed_pb2_grpc.add_EmbedServiceServicer_to_server(EmbedServicer(runtime, encoder, settings), server)
+    def register(server: grpc.aio.Server, versions: Versions[EmbedModel]) -> None:
+        embed_pb2_grpc.add_EmbedServiceServicer_to_server(EmbedServicer(versions), server)
 
-    await serve_model("services.embed", SERVICE, settings, register)
+    service = ModelService(
+        "services.embed",
+        SERVICE,
+        lambda runtime, tokenizer: EmbedModel(runtime, tokenizer, settings),
+        register,
+        splits=False,  # vectors of two models must not meet
+    )
+    await serve_model(service, settings)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,12 @@ def connection(options: argparse.Namespace) -> dict[str, Any]:
 def default_address() -> str:
     if address := os.environ.get("SIFTLINE_ADDRESS"):
         return address
+    return endpoint("gateway") or DEFAULT_ADDRESS
+
+
+def endpoint(part: str) -> str:
+    """Address of a part of the stack that runs in this folder; empty when none does."""
     try:
-        return str(json.loads(ENDPOINTS.read_text())["gateway"])
+        return str(json.loads(ENDPOINTS.read_text())[part])
     except (OSError, ValueError, KeyError):
-        return DEFAULT_ADDRESS
+        return ""

@@ -63,7 +63,7 @@ PRIORITY_INTERACTIVE: Priority
 PRIORITY_BULK: Priority
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("model", "texts", "side", "prompt_name", "prompt_text", "dtype", "dimensions", "truncation", "priority", "prompt_texts", "outputs")
+    __slots__ = ("model", "texts", "side", "prompt_name", "prompt_text", "dtype", "dimensions", "truncation", "priority", "prompt_texts", "outputs", "fingerprint")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,7 @@ class EmbedRequest(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TEXTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     model: str
     texts: _containers.RepeatedScalarFieldContainer[str]
     side: Side
@@ -86,7 +87,8 @@ class EmbedRequest(_message.Message):
     priority: Priority
     prompt_texts: _containers.RepeatedScalarFieldContainer[str]
     outputs: _containers.RepeatedScalarFieldContainer[Output]
-    def __init__(self, model: _Optional[str] = ..., texts: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[Side, str]] = ..., prompt_name: _Optional[str] = ..., prompt_text: _Optional[str] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., dimensions: _Optional[int] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., prompt_texts: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ...) -> None: ...
+    fingerprint: str
+    def __init__(self, model: _Optional[str] = ..., texts: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[Side, str]] = ..., prompt_name: _Optional[str] = ..., prompt_text: _Optional[str] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., dimensions: _Optional[int] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., prompt_texts: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
     __slots__ = ("vectors", "count", "dimensions", "dtype", "token_counts", "truncated", "fingerprint", "timings", "cached", "sparse", "multi_vectors")
@@ -149,10 +151,12 @@ class Timings(_message.Message):
     def __init__(self, total_us: _Optional[int] = ..., tokenize_us: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., cache_us: _Optional[int] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
-    __slots__ = ("model",)
+    __slots__ = ("model", "fingerprint")
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     model: str
-    def __init__(self, model: _Optional[str] = ...) -> None: ...
+    fingerprint: str
+    def __init__(self, model: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
     __slots__ = ("name", "fingerprint", "dimensions", "max_tokens", "pooling", "normalized", "engine", "precision", "prompts", "default_query_prompt", "default_document_prompt", "limits", "licence", "source", "outputs", "multi_vector_dimensions")

@@ -37,7 +37,7 @@ LONG_PASSAGE_TRUNCATE: LongPassage
 LONG_PASSAGE_ERROR: LongPassage
 
 class RerankRequest(_message.Message):
-    __slots__ = ("model", "query", "passages", "top_n", "order", "long_passage", "priority")
+    __slots__ = ("model", "query", "passages", "top_n", "order", "long_passage", "priority", "fingerprint")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class RerankRequest(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     LONG_PASSAGE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     model: str
     query: str
     passages: _containers.RepeatedScalarFieldContainer[str]
@@ -52,7 +53,8 @@ class RerankRequest(_message.Message):
     order: Order
     long_passage: LongPassage
     priority: Priority
-    def __init__(self, model: _Optional[str] = ..., query: _Optional[str] = ..., passages: _Optional[_Iterable[str]] = ..., top_n: _Optional[int] = ..., order: _Optional[_Union[Order, str]] = ..., long_passage: _Optional[_Union[LongPassage, str]] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    fingerprint: str
+    def __init__(self, model: _Optional[str] = ..., query: _Optional[str] = ..., passages: _Optional[_Iterable[str]] = ..., top_n: _Optional[int] = ..., order: _Optional[_Union[Order, str]] = ..., long_passage: _Optional[_Union[LongPassage, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class RerankResponse(_message.Message):
     __slots__ = ("results", "fingerprint", "timings", "tokens", "query_truncated")
@@ -95,10 +97,12 @@ class Timings(_message.Message):
     def __init__(self, total_us: _Optional[int] = ..., tokenize_us: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
-    __slots__ = ("model",)
+    __slots__ = ("model", "fingerprint")
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     model: str
-    def __init__(self, model: _Optional[str] = ...) -> None: ...
+    fingerprint: str
+    def __init__(self, model: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
     __slots__ = ("name", "fingerprint", "max_tokens", "score_kind", "engine", "precision", "limits", "licence", "source", "max_query_tokens")

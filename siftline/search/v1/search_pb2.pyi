@@ -180,12 +180,14 @@ class DropCollectionResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ReindexRequest(_message.Message):
-    __slots__ = ("name", "fields")
+    __slots__ = ("name", "fields", "fingerprint")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     name: str
     fields: Fields
-    def __init__(self, name: _Optional[str] = ..., fields: _Optional[_Union[Fields, _Mapping]] = ...) -> None: ...
+    fingerprint: str
+    def __init__(self, name: _Optional[str] = ..., fields: _Optional[_Union[Fields, _Mapping]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class Fields(_message.Message):
     __slots__ = ("fields",)
@@ -204,6 +206,24 @@ class ReindexResponse(_message.Message):
     tokens: int
     reused: int
     def __init__(self, collection: _Optional[_Union[Collection, _Mapping]] = ..., documents: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ...) -> None: ...
+
+class ReindexAllRequest(_message.Message):
+    __slots__ = ("old_fingerprint", "new_fingerprint")
+    OLD_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    NEW_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    old_fingerprint: str
+    new_fingerprint: str
+    def __init__(self, old_fingerprint: _Optional[str] = ..., new_fingerprint: _Optional[str] = ...) -> None: ...
+
+class ReindexAllResponse(_message.Message):
+    __slots__ = ("collections", "documents", "tokens")
+    COLLECTIONS_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    collections: int
+    documents: int
+    tokens: int
+    def __init__(self, collections: _Optional[int] = ..., documents: _Optional[int] = ..., tokens: _Optional[int] = ...) -> None: ...
 
 class Document(_message.Message):
     __slots__ = ("id", "text", "title", "metadata")

@@ -60,6 +60,11 @@ class SearchServiceStub(object):
                 request_serializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexRequest.SerializeToString,
                 response_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexResponse.FromString,
                 _registered_method=True)
+        self.ReindexAll = channel.unary_unary(
+                '/siftline.search.v1.SearchService/ReindexAll',
+                request_serializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexAllRequest.SerializeToString,
+                response_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexAllResponse.FromString,
+                _registered_method=True)
         self.Upsert = channel.unary_unary(
                 '/siftline.search.v1.SearchService/Upsert',
                 request_serializer=siftline_dot_search_dot_v1_dot_search__pb2.UpsertRequest.SerializeToString,
@@ -128,6 +133,14 @@ class SearchServiceServicer(object):
     def Reindex(self, request, context):
         """Builds the collection anew from its stored texts, with the model in service and the fields asked for, and swaps it
         in. Searches and writes go on meanwhile. Interrupted, it changes nothing; run again, it goes on where it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReindexAll(self, request, context):
+        """Reindexes every collection, of all tenants, that holds vectors of one model, to another that the embed service has
+        loaded beside it (siftline.rollout.v1). Interrupted, it goes on where it was when it is run again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,6 +219,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Reindex,
                     request_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexRequest.FromString,
                     response_serializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexResponse.SerializeToString,
+            ),
+            'ReindexAll': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReindexAll,
+                    request_deserializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexAllRequest.FromString,
+                    response_serializer=siftline_dot_search_dot_v1_dot_search__pb2.ReindexAllResponse.SerializeToString,
             ),
             'Upsert': grpc.unary_unary_rpc_method_handler(
                     servicer.Upsert,
@@ -379,6 +397,33 @@ class SearchService(object):
             '/siftline.search.v1.SearchService/Reindex',
             siftline_dot_search_dot_v1_dot_search__pb2.ReindexRequest.SerializeToString,
             siftline_dot_search_dot_v1_dot_search__pb2.ReindexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReindexAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siftline.search.v1.SearchService/ReindexAll',
+            siftline_dot_search_dot_v1_dot_search__pb2.ReindexAllRequest.SerializeToString,
+            siftline_dot_search_dot_v1_dot_search__pb2.ReindexAllResponse.FromString,
             options,
             channel_credentials,
             insecure,
