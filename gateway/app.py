@@ -13,7 +13,6 @@ from gateway.clients import EmbedClient, RerankClient, Service
 from gateway.embedder import Embedder
 from gateway.embedding_cache import EmbeddingCache
 from gateway.http.application import Core, application
-from gateway.http.endpoint import Limits
 from gateway.http.server import HttpServer
 from gateway.ingest import Ingest
 from gateway.readiness import Readiness
@@ -109,8 +108,7 @@ class App:
         """Serves HTTP, and begins to look whether the parts answer; the gateway is ready once they do."""
         settings = self._settings
         if settings.http:
-            limits = Limits(settings.http_max_body_bytes, settings.default_deadline_s)
-            routes = application(self._core, self._keys, limits)
+            routes = application(self._core, self._keys, settings)
             self._http = HttpServer(
                 settings.http,
                 routes,

@@ -192,6 +192,14 @@ class EmbedClient(ModelClient[embed_pb2.GetModelResponse]):
         response: embed_pb2.GetModelResponse = await self._call("GetModel", request, deadline)
         return response
 
+    async def tokenize(self, request: embed_pb2.TokenizeRequest, deadline: Deadline) -> embed_pb2.TokenizeResponse:
+        response: embed_pb2.TokenizeResponse = await self._call("Tokenize", request, deadline)
+        return response
+
+    async def decode(self, request: embed_pb2.DecodeRequest, deadline: Deadline) -> embed_pb2.DecodeResponse:
+        response: embed_pb2.DecodeResponse = await self._call("Decode", request, deadline)
+        return response
+
 
 class RerankClient(ModelClient[rerank_pb2.GetModelResponse]):
     service = "rerank"
@@ -214,7 +222,10 @@ def translated(service: str, error: grpc.aio.AioRpcError) -> SiftlineError:
     code, message = error.code(), error.details() or ""
     if code == grpc.StatusCode.INVALID_ARGUMENT:
         field, _, rest = message.partition(": ")
-        return InvalidArgument(field, rest) if rest else InvalidArgument("request", message)
+        reason = _reason(error)
+        return (
+            InvalidArgument(field, rest, reason=reason) if rest else InvalidArgument("request", message, reason=reason)
+        )
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Overloaded(f"{service} service: {message}", retry_after=_retry_after(error))
     if code == grpc.StatusCode.UNAVAILABLE:

@@ -18,6 +18,12 @@ class GatewaySettings(ServerSettings):
     http_max_body_bytes: int = Field(
         16 << 20, gt=0, description="largest HTTP body taken; JSON is read at one go, and others wait meanwhile"
     )
+    openai_vocabulary: Path | None = Field(
+        None, description="tiktoken file of the vocabulary of token ids that clients send; without one, the model's own"
+    )
+    tei_documented: bool = Field(
+        False, description="answer as TEI's documentation says (413 for large batches), not as TEI does (422)"
+    )
     metrics: str = Field("127.0.0.1:9100", description="HOST:PORT of /metrics; empty serves none")
 
     embed: str = Field(

@@ -10,22 +10,25 @@ from serving.errors import InvalidArgument
 
 T = TypeVar("T")
 
+# Reasons that dialects of HTTP have statuses of their own for.
+EMPTY, TOO_MANY_ITEMS, TOO_LONG = "EMPTY", "TOO_MANY_ITEMS", "TOO_LONG"
+
 
 def check_count(field: str, count: int, limit: int) -> None:
     """1 to `limit` items."""
     if count == 0:
-        raise InvalidArgument(field, f"empty; 1 to {limit} are needed")
+        raise InvalidArgument(field, f"empty; 1 to {limit} are needed", reason=EMPTY)
     if count > limit:
-        raise InvalidArgument(field, f"{count} items; the limit is {limit} per request")
+        raise InvalidArgument(field, f"{count} items; the limit is {limit} per request", reason=TOO_MANY_ITEMS)
 
 
 def check_text(field: str, text: str, limit: int, *, empty: bool = False) -> None:
     """At most `limit` bytes of UTF-8; not empty unless allowed."""
     if not text and not empty:
-        raise InvalidArgument(field, f"empty; 1 to {limit} bytes are needed")
+        raise InvalidArgument(field, f"empty; 1 to {limit} bytes are needed", reason=EMPTY)
     # Characters first: a text can't have fewer bytes, and seldom needs counting.
     if len(text) > limit or (len(text) * 4 > limit and len(text.encode()) > limit):
-        raise InvalidArgument(field, f"{len(text.encode())} bytes; the limit is {limit}")
+        raise InvalidArgument(field, f"{len(text.encode())} bytes; the limit is {limit}", reason=TOO_LONG)
 
 
 def check_choice(field: str, choices: Mapping[Any, T], value: int) -> T:

@@ -18,6 +18,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     disable_created_metrics,
+    generate_latest,
     start_http_server,
 )
 from prometheus_client.metrics_core import Metric
@@ -52,6 +53,11 @@ def start_metrics_server(address: str) -> None:
         start_http_server(int(port), host, registry=_registry())
     except OSError as error:
         raise StartupError(f"metrics address {address}: {error.strerror or error}") from error
+
+
+def exposition() -> bytes:
+    """What /metrics shows, in Prometheus' text format."""
+    return generate_latest(_registry())
 
 
 def _registry() -> CollectorRegistry:

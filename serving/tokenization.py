@@ -5,18 +5,22 @@ under load pays for the way to the worker thread once per batch and not once per
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from serving.batching.rows import Int32, slices, starts
 from serving.errors import Unavailable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,11 @@ class TokenizerPool:
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Added tokens included."""
+        return int(self._tokenizer.get_vocab_size())
+
     def special_tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Ids that the tokenizer puts before and after a text."""
         encoding = self._tokenizer.encode("a")
@@ -74,6 +83,21 @@ class TokenizerPool:
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         return await job.done
+
+    async def encodings(self, texts: Sequence[str], add_special_tokens: bool) -> list[Encoding]:
+        """Texts with everything that the tokenizer knows of their tokens; offsets in characters."""
+        return await self._in_thread(self._tokenizer.encode_batch, list(texts), add_special_tokens=add_special_tokens)
+
+    async def decode(self, ids: Sequence[Sequence[int]], skip_special_tokens: bool) -> list[str]:
+        """Token ids to texts."""
+        return await self._in_thread(
+            self._tokenizer.decode_batch, [list(each) for each in ids], skip_special_tokens=skip_special_tokens
+        )
+
+    async def _in_thread(self, call: Callable[..., list[T]], *arguments: Any, **options: Any) -> list[T]:
+        if self._closed:
+            raise _CLOSED
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *arguments, **options))
 
     async def _work(self) -> None:
         while jobs := [job for job in self._jobs if not job.done.done()]:

@@ -10,7 +10,16 @@ from gateway.deadline import Deadline
 from gateway.embedder import Embedded, Embedder
 from serving.errors import NotFound
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
-from siftline.embed.v1.embed_pb2 import EmbedRequest, EmbedResponse, GetModelRequest, GetModelResponse
+from siftline.embed.v1.embed_pb2 import (
+    DecodeRequest,
+    DecodeResponse,
+    EmbedRequest,
+    EmbedResponse,
+    GetModelRequest,
+    GetModelResponse,
+    TokenizeRequest,
+    TokenizeResponse,
+)
 
 
 class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
@@ -37,6 +46,16 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
 
     async def GetModel(self, request: GetModelRequest, context: grpc.aio.ServicerContext) -> GetModelResponse:
         return await self._client.get_model(request, Deadline.of(context, self._default_deadline_s))
+
+    async def Tokenize(self, request: TokenizeRequest, context: grpc.aio.ServicerContext) -> TokenizeResponse:
+        return await self._client.tokenize(request, Deadline.of(context, self._default_deadline_s))
+
+    async def Decode(self, request: DecodeRequest, context: grpc.aio.ServicerContext) -> DecodeResponse:
+        return await self._client.decode(request, Deadline.of(context, self._default_deadline_s))
+
+    async def known_model(self, context: grpc.aio.ServicerContext) -> GetModelResponse:
+        """As last heard of it: for dialects that need to know it in every call."""
+        return await self._client.model(Deadline.of(context, self._default_deadline_s))
 
 
 def _response(embedded: Embedded, dtype: "embed_pb2.Dtype") -> EmbedResponse:

@@ -20,7 +20,11 @@ class RerankServicer(rerank_pb2_grpc.RerankServiceServicer):
     async def GetModel(self, request: GetModelRequest, context: grpc.aio.ServicerContext) -> GetModelResponse:
         return await self._known().get_model(request, Deadline.of(context, self._default_deadline_s))
 
+    async def known_model(self, context: grpc.aio.ServicerContext) -> GetModelResponse:
+        """As last heard of it: for dialects that need to know it in every call."""
+        return await self._known().model(Deadline.of(context, self._default_deadline_s))
+
     def _known(self) -> RerankClient:
         if self._client is None:
-            raise Unavailable("this gateway has no rerank service")
+            raise Unavailable("this gateway has no rerank service", reason="NO_RERANKER")
         return self._client

@@ -37,4 +37,6 @@ class Authorization(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def _key(self, details: grpc.HandlerCallDetails) -> Key:
         metadata = dict(details.invocation_metadata or ())
-        return self._keys.authorized(secret_in(metadata), NEEDED.get(details.method))
+        key = self._keys.find(secret_in(metadata))
+        key.require(NEEDED.get(details.method))
+        return key

@@ -44,6 +44,11 @@ class Key(BaseModel):
     def _in_utc(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
+    def require(self, scope: Scope | None) -> None:
+        """Raises PermissionDenied unless the key has the scope; None is one that no key has."""
+        if scope is None or scope not in self.scopes:
+            raise PermissionDenied(f"the API key lacks the scope {scope.value if scope else 'for this method'!r}")
+
     @property
     def expired(self) -> bool:
         return self.expires is not None and datetime.now(UTC) >= self.expires
@@ -76,13 +81,6 @@ class Keys:
         key = self._keys.get(hashlib.sha256(secret.encode()).hexdigest())
         if key is None or key.expired:
             raise Unauthenticated("the API key is not known here, or has expired")
-        return key
-
-    def authorized(self, secret: str, scope: Scope | None) -> Key:
-        """The key's entry, when it has the scope; None is a scope that no key has. Raises PermissionDenied too."""
-        key = self.find(secret)
-        if scope is None or scope not in key.scopes:
-            raise PermissionDenied(f"the API key lacks the scope {scope.value if scope else 'for this method'!r}")
         return key
 
     def _follow(self) -> None:

@@ -14,7 +14,7 @@ class Scope(Enum):
 
 
 _METHODS: dict[str, dict[Scope, tuple[str, ...]]] = {
-    "/siftline.embed.v1.EmbedService/": {Scope.EMBED: ("Embed", "GetModel")},
+    "/siftline.embed.v1.EmbedService/": {Scope.EMBED: ("Embed", "GetModel", "Tokenize", "Decode")},
     "/siftline.rerank.v1.RerankService/": {Scope.RERANK: ("Rerank", "GetModel")},
     "/siftline.search.v1.SearchService/": {
         Scope.SEARCH: ("Search", "Get", "Count", "GetCollection", "ListCollections"),

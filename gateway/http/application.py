@@ -14,13 +14,21 @@ from gateway.auth.keys import Keys
 from gateway.http import pages
 from gateway.http.call import Call
 from gateway.http.dialect import Dialect
+from gateway.http.dialects.cohere import COHERE, Cohere
+from gateway.http.dialects.nim import NIM, Nim
 from gateway.http.dialects.openai import OPENAI, OpenAI
 from gateway.http.dialects.own import OWN
 from gateway.http.dialects.own import operations as own_operations
+from gateway.http.dialects.tei.errors import dialect as tei_dialect
+from gateway.http.dialects.tei.information import Information
+from gateway.http.dialects.tei.routes import Tei
 from gateway.http.endpoint import Endpoint, Limits, Operation
 from gateway.http.failure import NO_ROUTE, WRONG_METHOD
+from gateway.http.models import Models
 from gateway.http.openapi import document
 from gateway.http.reply import Reply
+from gateway.http.token_ids import TokenIds
+from gateway.settings import GatewaySettings
 from serving.errors import InvalidArgument, NotFound
 from serving.health import Health
 
@@ -35,14 +43,20 @@ class Core:
     health: Health
 
 
-def application(core: Core, keys: Keys | None, limits: Limits) -> Router:
+def application(core: Core, keys: Keys | None, settings: GatewaySettings) -> Router:
+    """Raises StartupError for a vocabulary that cannot be read."""
+    limits = Limits(settings.http_max_body_bytes, settings.default_deadline_s)
+    models = Models(core.embed, core.rerank, TokenIds(core.embed, settings.openai_vocabulary))
     spoken: Sequence[tuple[Dialect, list[Operation]]] = (
-        (OPENAI, OpenAI(core.embed).operations()),
+        (OPENAI, OpenAI(models).operations()),
+        (COHERE, Cohere(models).operations()),
+        (tei_dialect(documented=settings.tei_documented), Tei(models, Information(models, core.health)).operations()),
+        (NIM, Nim(models, core.health).operations()),
         (OWN, own_operations(core.search)),
     )
     endpoints = [Endpoint(each, dialect, keys, limits) for dialect, operations in spoken for each in operations]
     described = document(endpoints)
-    endpoints += [Endpoint(each, OWN, None, limits) for each in pages.operations(core.health, described)]
+    endpoints += [Endpoint(each, OWN, None, limits) for each in pages.operations(described)]
     by_path = itertools.groupby(
         sorted(endpoints, key=lambda each: each.operation.path), lambda each: each.operation.path
     )

@@ -13,33 +13,50 @@ class Gone(Exception):
     """The client has gone: nobody reads a reply."""
 
 
+# A client that sends before it reads learns why it was refused only if what it sends is taken. So much is, and no more.
+_DISCARDED = 64 << 20
+
+
 async def read(receive: Any, headers: Mapping[str, str], limit: int, deadline: Deadline) -> bytes:
     """Raises InvalidArgument for a body that is larger than `limit` bytes or not there by `deadline`; Gone."""
-    declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
     try:
         async with asyncio.timeout(deadline.require()):
+            declared = headers.get("content-length", "")
+            if declared.isdigit() and int(declared) > limit:
+                if "expect" not in headers:
+                    await _discard(receive)
+                raise _too_large(limit)
             return await _read(receive, limit)
     except TimeoutError as error:
         raise InvalidArgument("body", "came too slowly", reason=SLOW_BODY) from error
 
 
 async def _read(receive: Any, limit: int) -> bytes:
-    body, more = b"", True
-    parts = []
-    size = 0
+    parts, size, more = [], 0, True
     while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        part, more = message.get("body", b""), message.get("more_body", False)
+        part, more = await _part(receive)
         size += len(part)
         if size > limit:
+            if more:
+                await _discard(receive)
             raise _too_large(limit)
         parts.append(part)
-    body = parts[0] if len(parts) == 1 else b"".join(parts)
-    return body
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _discard(receive: Any) -> None:
+    size, more = 0, True
+    while more and size < _DISCARDED:
+        part, more = await _part(receive)
+        size += len(part)
+
+
+async def _part(receive: Any) -> tuple[bytes, bool]:
+    """The next bytes, and whether there are more."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Gone
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(limit: int) -> InvalidArgument:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.auth.keys import Keys, secret_in
+from gateway.auth.keys import Key, Keys, secret_in
 from gateway.auth.scopes import Scope
 from gateway.deadline import Deadline
 from gateway.http import body
@@ -32,7 +32,10 @@ _CLOSING = {BODY_TOO_LARGE, SLOW_BODY}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. `scope` None is open to everyone. `request` and `reply` are JSON schemas for /docs."""
+    """One method of one path. `scope` is what a key must have, None any key; `open` ones need none.
+
+    `request` and `reply` say of what type the bodies are: a struct, or a message of the protos.
+    """
 
     method: str
     path: str
@@ -41,6 +44,7 @@ class Operation:
     summary: str = ""
     request: Any = None
     reply: Any = None
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,16 @@ class Endpoint:
         try:
             reply = await self._reply(scope, receive, headers, request_id)
         except Gone:
-            self._count(_GONE, started)
+            self._count(Reply(_GONE, b""), started)
             return
-        self._count(reply.status, started)
+        self._count(reply, started)
         await _send(send, reply, request_id)
 
     async def _reply(self, scope: Any, receive: Any, headers: dict[str, str], request_id: str) -> Reply:
         try:
             deadline = Deadline(timeout_of(headers, self._limits.default_deadline_s))
-            if self._keys is not None and self.operation.scope is not None:
-                TENANT.set(self._keys.authorized(secret_in(headers), self.operation.scope).tenant)
-            call = Call(headers, scope.get("path_params", {}), scope["query_string"], deadline, request_id)
+            key = self._key(headers)
+            call = Call(headers, scope.get("path_params", {}), scope["query_string"], deadline, request_id, key)
             call.body = await body.read(receive, headers, self._limits.max_body_bytes, deadline)
             return await _while_there(self.operation.handle(call), receive)
         except SiftlineError as error:
@@ -88,18 +91,28 @@ class Endpoint:
             log.exception("unexpected error in %s %s", self.operation.method, self.operation.path)
             return self._refusal(Internal("internal error"))
 
+    def _key(self, headers: dict[str, str]) -> Key | None:
+        if self._keys is None or self.operation.open:
+            return None
+        key = self._keys.find(secret_in(headers))
+        if self.operation.scope is not None:
+            key.require(self.operation.scope)
+        TENANT.set(key.tenant)
+        return key
+
     def _refusal(self, error: SiftlineError) -> Reply:
         reply = self.dialect.refusal(error)
         if error.reason in _CLOSING:
             reply.headers = {**reply.headers, "connection": "close"}
         return reply
 
-    def _count(self, status: int, started: float) -> None:
+    def _count(self, reply: Reply, started: float) -> None:
         self._seconds.observe(time.perf_counter() - started)
-        if status == 200:
+        if reply.status == 200 and not reply.dialect:
             self._answered.inc()
         else:
-            HTTP_REQUESTS.labels(self.dialect.name, self.operation.path, str(status)).inc()
+            dialect = reply.dialect or self.dialect.name
+            HTTP_REQUESTS.labels(dialect, self.operation.path, str(reply.status)).inc()
 
 
 async def _while_there(handling: Awaitable[Reply], receive: Any) -> Reply:

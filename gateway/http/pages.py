@@ -1,4 +1,4 @@
-"""What is open to everyone: health, the OpenAPI document, and a page made of it that needs nothing from elsewhere."""
+"""What is open to everyone: the OpenAPI document, and a page made of it that needs nothing from elsewhere."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -7,8 +7,7 @@ from typing import Any
 
 from gateway.http.call import Call
 from gateway.http.endpoint import Operation
-from gateway.http.reply import Reply, json_reply
-from serving.health import Health
+from gateway.http.reply import Reply
 
 _HEAD = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>siftline API</title>
@@ -23,24 +22,17 @@ b { display: inline-block; width: 4rem }
 """
 
 
-def operations(health: Health, document: dict[str, Any]) -> list[Operation]:
+def operations(document: dict[str, Any]) -> list[Operation]:
     page = _page(document)
     raw = json.dumps(document, indent=1).encode()
     return [
-        Operation("GET", "/health", None, _health(health), "200 when ready, else 503"),
-        *(
-            Operation("GET", path, None, _always(Reply(200, raw)))
-            for path in ("/openapi.json", "/api-doc/openapi.json")
-        ),
-        Operation("GET", "/docs", None, _always(Reply(200, page.encode(), {}, "text/html; charset=utf-8"))),
+        *(_open(path, Reply(200, raw)) for path in ("/openapi.json", "/api-doc/openapi.json")),
+        _open("/docs", Reply(200, page.encode(), {}, "text/html; charset=utf-8")),
     ]
 
 
-def _health(health: Health) -> Callable[[Call], Awaitable[Reply]]:
-    async def handle(call: Call) -> Reply:
-        return Reply(200, b"") if health.serving else json_reply({"error": "unhealthy", "error_type": "Unhealthy"}, 503)
-
-    return handle
+def _open(path: str, reply: Reply) -> Operation:
+    return Operation("GET", path, None, _always(reply), open=True)
 
 
 def _always(reply: Reply) -> Callable[[Call], Awaitable[Reply]]:

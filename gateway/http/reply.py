@@ -23,6 +23,7 @@ class Reply:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     media_type: str = JSON
+    dialect: str = ""  # where it is not that of the route
 
 
 def json_reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

@@ -14,6 +14,7 @@ from services.embed.token_outputs import MultiVectors, Output, SparseVectors, mu
 from serving.batching import Completed, Priority, Rows
 from serving.batching.rows import Int32, starts
 from serving.errors import InvalidArgument
+from serving.limits import TOO_LONG
 from serving.model_runtime import ModelRuntime
 from serving.served_model import TOKEN_VECTORS, TOKEN_WEIGHTS
 from serving.tokenization import TokenizerPool, Tokens, cut, surround, windows
@@ -129,6 +130,7 @@ class Encoder:
             raise InvalidArgument(
                 f"texts[{worst}]",
                 f"{count} tokens with prompt and special tokens; the limit is {self._model.max_tokens}",
+                reason=TOO_LONG,
             )
         return pieces, np.ones_like(tokens.lengths), truncated
 

@@ -8,6 +8,7 @@ from services.embed.quantization import LITTLE_UINT32, Dtype, quantize
 from services.embed.request import check_model, made_by, options_of
 from services.embed.settings import EmbedSettings
 from services.embed.token_outputs import MultiVectors, SparseVectors
+from services.embed.vocabulary import Vocabulary
 from serving.model_runtime import ModelRuntime
 from serving.tokenization import TokenizerPool
 from siftline.embed.v1 import embed_pb2
@@ -18,6 +19,7 @@ class EmbedModel:
 
     def __init__(self, runtime: ModelRuntime, tokenizer: TokenizerPool, settings: EmbedSettings) -> None:
         self.runtime = runtime
+        self.vocabulary = Vocabulary(runtime.model, tokenizer, settings)
         self._encoder = Encoder(runtime, tokenizer, settings.max_message_bytes)
         self._tokenizer = tokenizer
         self._settings = settings

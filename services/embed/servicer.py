@@ -24,3 +24,13 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
         self, request: embed_pb2.GetModelRequest, context: grpc.aio.ServicerContext
     ) -> embed_pb2.GetModelResponse:
         return self._versions.named(request.fingerprint).describe(request)
+
+    async def Tokenize(
+        self, request: embed_pb2.TokenizeRequest, context: grpc.aio.ServicerContext
+    ) -> embed_pb2.TokenizeResponse:
+        return await self._versions.current.vocabulary.tokenize(request)
+
+    async def Decode(
+        self, request: embed_pb2.DecodeRequest, context: grpc.aio.ServicerContext
+    ) -> embed_pb2.DecodeResponse:
+        return await self._versions.current.vocabulary.decode(request)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from serving.batching import Priority, Rows
 from serving.batching.rows import slices, starts
 from serving.errors import InvalidArgument
+from serving.limits import TOO_LONG
 from serving.model_runtime import ModelRuntime
 from serving.served_model import PairLayout
 from serving.tokenization import TokenizerPool, Tokens, cut, join, longest_first, surround, windows
@@ -115,13 +116,15 @@ class Scorer:
             pieces, counts = windows(passages, room, min(LONGEST_OVERLAP, room // 4))
             if len(pieces.lengths) > self._max_windows:
                 found = f"{len(pieces.lengths)} windows of {room} tokens"
-                raise InvalidArgument("passages", f"{found}; the limit is {self._max_windows} per request")
+                problem = f"{found}; the limit is {self._max_windows} per request"
+                raise InvalidArgument("passages", problem, reason=TOO_LONG)
             return pieces, counts, np.zeros(len(counts), np.bool_)
         pieces, truncated = cut(passages, room)
         if long_passage == "error" and truncated.any():
             worst = int(truncated.argmax())
             count = int(passages.lengths[worst])
-            raise InvalidArgument(f"passages[{worst}]", f"{count} tokens; beside this query the limit is {room}")
+            problem = f"{count} tokens; beside this query the limit is {room}"
+            raise InvalidArgument(f"passages[{worst}]", problem, reason=TOO_LONG)
         return pieces, np.ones(len(truncated), np.int32), truncated
 
 

@@ -45,6 +45,16 @@ class EmbedServiceStub(object):
                 request_serializer=siftline_dot_embed_dot_v1_dot_embed__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=siftline_dot_embed_dot_v1_dot_embed__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.Tokenize = channel.unary_unary(
+                '/siftline.embed.v1.EmbedService/Tokenize',
+                request_serializer=siftline_dot_embed_dot_v1_dot_embed__pb2.TokenizeRequest.SerializeToString,
+                response_deserializer=siftline_dot_embed_dot_v1_dot_embed__pb2.TokenizeResponse.FromString,
+                _registered_method=True)
+        self.Decode = channel.unary_unary(
+                '/siftline.embed.v1.EmbedService/Decode',
+                request_serializer=siftline_dot_embed_dot_v1_dot_embed__pb2.DecodeRequest.SerializeToString,
+                response_deserializer=siftline_dot_embed_dot_v1_dot_embed__pb2.DecodeResponse.FromString,
+                _registered_method=True)
 
 
 class EmbedServiceServicer(object):
@@ -65,6 +75,20 @@ class EmbedServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Tokenize(self, request, context):
+        """Texts as the model's tokenizer sees them. Limits are those of Embed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Decode(self, request, context):
+        """Token ids back to texts: what a tokenizer drops, as case or runs of spaces, does not come back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EmbedServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +101,16 @@ def add_EmbedServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=siftline_dot_embed_dot_v1_dot_embed__pb2.GetModelRequest.FromString,
                     response_serializer=siftline_dot_embed_dot_v1_dot_embed__pb2.GetModelResponse.SerializeToString,
+            ),
+            'Tokenize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Tokenize,
+                    request_deserializer=siftline_dot_embed_dot_v1_dot_embed__pb2.TokenizeRequest.FromString,
+                    response_serializer=siftline_dot_embed_dot_v1_dot_embed__pb2.TokenizeResponse.SerializeToString,
+            ),
+            'Decode': grpc.unary_unary_rpc_method_handler(
+                    servicer.Decode,
+                    request_deserializer=siftline_dot_embed_dot_v1_dot_embed__pb2.DecodeRequest.FromString,
+                    response_serializer=siftline_dot_embed_dot_v1_dot_embed__pb2.DecodeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +168,60 @@ class EmbedService(object):
             '/siftline.embed.v1.EmbedService/GetModel',
             siftline_dot_embed_dot_v1_dot_embed__pb2.GetModelRequest.SerializeToString,
             siftline_dot_embed_dot_v1_dot_embed__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Tokenize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siftline.embed.v1.EmbedService/Tokenize',
+            siftline_dot_embed_dot_v1_dot_embed__pb2.TokenizeRequest.SerializeToString,
+            siftline_dot_embed_dot_v1_dot_embed__pb2.TokenizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Decode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siftline.embed.v1.EmbedService/Decode',
+            siftline_dot_embed_dot_v1_dot_embed__pb2.DecodeRequest.SerializeToString,
+            siftline_dot_embed_dot_v1_dot_embed__pb2.DecodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

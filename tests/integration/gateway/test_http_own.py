@@ -1,38 +1,17 @@
 """Our own API as JSON, over real HTTP."""
 
 import asyncio
-import json
-import urllib.error
-import urllib.request
 from typing import Any
 
 from tests.integration.gateway.conftest import Gateway
-
-Answer = tuple[int, Any, dict[str, str]]
-
-
-async def ask(gateway: Gateway, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-    """Status, body read as JSON, headers by lower-case name."""
-    return await asyncio.to_thread(_ask, gateway.url + path, method, body, headers)
+from tests.running import http
 
 
-def _ask(url: str, method: str, body: Any, headers: dict[str, str]) -> Answer:
-    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(url, data, sent, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=20) as reply:
-            return _read(reply)
-    except urllib.error.HTTPError as error:
-        with error:
-            return _read(error)
-
-
-def _read(reply: Any) -> Answer:
-    text = reply.read()
-    headers = {name.lower(): value for name, value in reply.headers.items()}
-    parsed = json.loads(text) if text and headers["content-type"] == "application/json" else text
-    return reply.status, parsed, headers
+async def ask(
+    gateway: Gateway, method: str, path: str, body: Any = None, **headers: str
+) -> tuple[int, Any, dict[str, str]]:
+    answer = await asyncio.to_thread(http.ask, gateway.url + path, body, method, **headers)
+    return answer.status, answer.body, answer.headers
 
 
 async def test_a_collection_from_making_to_dropping(gateway: Gateway) -> None:
