@@ -1,38 +1,22 @@
 """Documents in: checked against the collection, embedded in the bulk lane, stored in order, acknowledged last."""
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeAlias
 
 from gateway.deadline import Deadline
 from gateway.embedder import Embedder
 from gateway.embedding_cache import Row
 from gateway.intake import Intake
+from gateway.metadata import Incoming, fitting, indexed
 from gateway.metrics import DOCUMENTS, stage
 from gateway.patience import patiently
 from gateway.prefix import prefix
-from gateway.recall import Collection, Document, FieldType, Frozen, Indexed, Recall
+from gateway.recall import Collection, Frozen, Recall
 from gateway.recall.registry import Registry, check_model
 from gateway.settings import GatewaySettings
-from serving.errors import InvalidArgument
 from siftline.embed.v1 import embed_pb2
-
-MAX_TAGS = 256
-
-Json: TypeAlias = "None | bool | float | str | list[Json] | dict[str, Json]"
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A document as it came, with its metadata as values, and its place among all of the call."""
-
-    document: Document
-    metadata: Mapping[str, Json] = field(default_factory=dict)
-    place: int = 0
 
 
 @dataclass(slots=True)
@@ -111,7 +95,7 @@ class Ingest:
         size, waiting = self._settings.upsert_batch, deque[_Batch]()
         try:
             async for some in arriving:
-                documents = _fitting(target.collection, some, intake)
+                documents = fitting(target.collection, some, intake)
                 for at in range(0, len(documents), size):
                     waiting.append(self._start(target, documents[at : at + size]))
                     if len(waiting) > self._settings.upsert_overlap:
@@ -174,48 +158,9 @@ class Ingest:
 
     async def _write(self, target: _Target, incoming: Sequence[Incoming], vectors: Sequence[bytes]) -> None:
         pairs = zip(incoming, vectors, strict=True)
-        documents = [_indexed(target.collection, one, vector) for one, vector in pairs]
+        documents = [indexed(target.collection, one, vector) for one, vector in pairs]
         try:
             await self._index.upsert(target.collection, documents, target.deadline.require(), target.durable)
         except Frozen:
             target.collection = target.source = await self._registry.get(target.collection.name)
             raise
-
-
-def _fitting(collection: Collection, documents: Sequence[Incoming], intake: Intake) -> list[Incoming]:
-    """The documents whose metadata fits the collection's fields, as far as `intake` lets the others pass."""
-    taken = (intake.take(one.place, one.document.id, partial(_fit, collection, one)) for one in documents)
-    return [one for one in taken if one is not None]
-
-
-def _fit(collection: Collection, incoming: Incoming) -> Incoming:
-    for name, kind in collection.fields.items():
-        if problem := _problem(kind, incoming.metadata.get(name)):
-            raise InvalidArgument(f"metadata.{name}", problem)
-    return incoming
-
-
-def _problem(kind: FieldType, value: Json) -> str:
-    if value is None:
-        return ""
-    if kind is FieldType.NUMBER:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        return "" if fits else "is not a finite number, as the collection's field is"
-    values = value if isinstance(value, list) else [value]
-    if len(values) > MAX_TAGS:
-        return f"{len(values)} tags are more than the limit of {MAX_TAGS}"
-    fits = all(isinstance(one, str | bool) for one in values)
-    return "" if fits else "is neither a string nor a list of strings, as the collection's tag field is"
-
-
-def _indexed(collection: Collection, incoming: Incoming, vector: bytes) -> Indexed:
-    tags: dict[str, list[str | bool]] = {}
-    numbers: dict[str, float] = {}
-    for name, kind in collection.fields.items():
-        value = incoming.metadata.get(name)
-        if kind is FieldType.NUMBER and isinstance(value, int | float):
-            numbers[name] = float(value)
-        elif kind is FieldType.TAG and value is not None:
-            values = value if isinstance(value, list) else [value]
-            tags[name] = [one for one in values if isinstance(one, str | bool)]
-    return Indexed(incoming.document, vector, tags, numbers)

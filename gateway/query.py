@@ -30,6 +30,7 @@ class Query:
     budget_s: float | None = None
     min_probability: float | None = None
     collapse: str = ""
+    adaptive: bool = False
 
 
 @dataclass(slots=True)
@@ -56,6 +57,9 @@ class Found:
 
     hits: list[Hit] = field(default_factory=list)
     recalled: int = 0
+    reranked: int = 0
+    nearest: list[Passage] = field(default_factory=list)
+    matching: list[Passage] = field(default_factory=list)
     degraded: list[Degradation] = field(default_factory=list)
     crowded: bool = False
     embed_fingerprint: str = ""

@@ -8,7 +8,7 @@ from gateway.embedder import Embedder
 from gateway.fusion import reciprocal_rank_fusion
 from gateway.metrics import stage
 from gateway.query import Found, Hit, Query, RecallMode
-from gateway.recall import Collection, Passage, Recall
+from gateway.recall import Collection, Passage, Recall, Sought
 from gateway.recall.filter import Filter
 from gateway.recall.registry import check_model
 from serving.errors import DeadlineExceeded, InvalidArgument, Overloaded, Unavailable
@@ -28,37 +28,37 @@ class Recalling:
         self, collection: Collection, query: Query, where: Filter | None, deadline: Deadline, found: Found
     ) -> list[Hit]:
         """Passages best first; what it learns on the way it notes in `found`. Raises as `Search.run` does."""
+        sought = Sought(query.depth, where, texts=query.mode is not RecallMode.HYBRID)
         if query.mode is RecallMode.BM25:
-            return await self._by_words(collection, query, where, deadline, found)
-        words = asyncio.create_task(self._words(collection, query, where, deadline))  # runs while the query is embedded
+            return await self._by_words(collection, query, sought, deadline, found)
+        words = asyncio.create_task(self._words(collection, query, sought, deadline))  # while the query is embedded
         words.add_done_callback(_retrieve)
         try:
             with stage("embed") as found.embed:
                 vector = await self._embed(collection, query.text, deadline, found)
             with stage("recall") as found.recall:
-                nearest = await self._index.nearest(collection, vector, query.depth, where, deadline.require())
+                found.nearest = await self._index.nearest(collection, vector, sought, deadline.require())
                 if query.mode is RecallMode.VECTOR:
-                    return [Hit(p, p.vector_rank, p.cosine or 0.0, p.cosine or 0.0) for p in nearest]
-                return await self._fuse(collection, vector, nearest, await words, query.depth, deadline)
+                    return [Hit(p, p.vector_rank, p.cosine or 0.0, p.cosine or 0.0) for p in found.nearest]
+                found.matching = await words
+                return await self._fuse(collection, vector, found, query.depth, deadline)
         except _NoVector:
             found.degraded.append(Degradation.EMBED_UNAVAILABLE)
-            return await self._by_words(collection, query, where, deadline, found)
+            return await self._by_words(collection, query, Sought(query.depth, where), deadline, found)
         finally:
             words.cancel()
 
     async def _by_words(
-        self, collection: Collection, query: Query, where: Filter | None, deadline: Deadline, found: Found
+        self, collection: Collection, query: Query, sought: Sought, deadline: Deadline, found: Found
     ) -> list[Hit]:
         with stage("recall") as found.recall:
-            matching = await self._index.matching(collection, query.text, query.depth, where, deadline.require())
-        return [Hit(p, p.text_rank, p.bm25 or 0.0, p.bm25 or 0.0) for p in matching]
+            found.matching = await self._index.matching(collection, query.text, sought, deadline.require())
+        return [Hit(p, p.text_rank, p.bm25 or 0.0, p.bm25 or 0.0) for p in found.matching]
 
-    async def _words(
-        self, collection: Collection, query: Query, where: Filter | None, deadline: Deadline
-    ) -> list[Passage]:
+    async def _words(self, collection: Collection, query: Query, sought: Sought, deadline: Deadline) -> list[Passage]:
         if query.mode is not RecallMode.HYBRID:
             return []
-        return await self._index.matching(collection, query.text, query.depth, where, deadline.require())
+        return await self._index.matching(collection, query.text, sought, deadline.require())
 
     async def _embed(self, collection: Collection, text: str, deadline: Deadline, found: Found) -> bytes:
         request = embed_pb2.EmbedRequest(
@@ -83,22 +83,14 @@ class Recalling:
         return embedded.rows[0].vector
 
     async def _fuse(
-        self,
-        collection: Collection,
-        vector: bytes,
-        nearest: list[Passage],
-        words: list[Passage],
-        depth: int,
-        deadline: Deadline,
+        self, collection: Collection, vector: bytes, found: Found, depth: int, deadline: Deadline
     ) -> list[Hit]:
-        fused = reciprocal_rank_fusion(nearest, words)[:depth]
-        unknown = [passage for passage, _ in fused if passage.cosine is None]
-        if unknown:
-            documents = [passage.document for passage in unknown]
-            cosines = await self._index.cosines(collection, vector, documents, deadline.require())
-            for passage, cosine in zip(unknown, cosines, strict=True):
-                passage.cosine = cosine
-        return [Hit(passage, rank, passage.cosine or 0.0, score) for rank, (passage, score) in enumerate(fused, 1)]
+        """Only what is in the joined list is read from the index, once, though both lists may have it."""
+        fused = reciprocal_rank_fusion(found.nearest, found.matching)[:depth]
+        scores = {passage.document.id: score for passage, score in fused}
+        passages = [passage for passage, _ in fused]
+        whole = await self._index.complete(collection, vector, passages, deadline.require()) if passages else []
+        return [Hit(p, rank, p.cosine or 0.0, scores[p.document.id]) for rank, p in enumerate(whole, 1)]
 
 
 class _NoVector(Exception):

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
-from gateway.ingest import Incoming, Ingest, Stored
+from gateway.ingest import Ingest, Stored
+from gateway.metadata import Incoming
 from gateway.recall import Collection, Document, FieldType, Recall
 from gateway.recall.rebuild import Rebuild
 from gateway.recall.registry import Registry

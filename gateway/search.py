@@ -1,10 +1,12 @@
 """The search: recall passages, rerank them, give the best back. Read `Search.run` top to bottom."""
 
+from collections.abc import Sequence
+
 from gateway.calibration import Calibration
 from gateway.deadline import Deadline
 from gateway.degradation import Degradation
 from gateway.metrics import DEGRADED_SEARCHES, stage
-from gateway.query import Found, Query
+from gateway.query import Found, Hit, Query
 from gateway.recall import Collection
 from gateway.recall.filter import parse
 from gateway.recall.registry import Registry
@@ -12,6 +14,8 @@ from gateway.recalling import Recalling
 from gateway.reranking import PATIENT_S, Reranking
 from gateway.selection import select
 from serving.errors import FailedPrecondition
+
+_LEAST_PART = 16  # passages of one part of an adaptive search: fewer would leave the engine half empty
 
 
 class Search:
@@ -34,14 +38,31 @@ class Search:
         found.recalled = len(found.hits)
         if query.rerank and found.hits:
             with stage("rerank") as found.rerank:
-                await self._rerank(collection, query, budget.left, found)
+                await self._rerank(collection, query, budget, found)
         found.hits = select(query, found)
         for reason in found.degraded:
             DEGRADED_SEARCHES.labels(reason.name).inc()
         return found
 
-    async def _rerank(self, collection: Collection, query: Query, left: float, found: Found) -> None:
-        passages = [hit.passage.document.passage for hit in found.hits]
+    async def _rerank(self, collection: Collection, query: Query, budget: Deadline, found: Found) -> None:
+        """All hits at once; adaptively part after part, nearest first, until one changes nothing in what is shown."""
+        recalled, shown = found.hits, None
+        size = max(2 * query.top_k, _LEAST_PART) if query.adaptive else len(recalled)
+        for at in range(0, len(recalled), size):
+            part = recalled[at : at + size]
+            if not await self._score(collection, query, part, budget.left, found):
+                return
+            found.reranked += len(part)
+            found.hits = sorted(recalled[: found.reranked], key=lambda hit: (-hit.score, hit.recall_rank))
+            before, shown = shown, [hit.recall_rank for hit in select(query, found)]
+            if shown == before:
+                return
+
+    async def _score(
+        self, collection: Collection, query: Query, hits: Sequence[Hit], left: float, found: Found
+    ) -> bool:
+        """Gives hits their scores; without them it is False, and `found` says why."""
+        passages = [hit.passage.document.passage for hit in hits]
         # A probability is asked for: during a rollout the model has to answer that the calibration is for.
         wanted = (
             collection.calibration.fingerprint if query.min_probability is not None and collection.calibration else ""
@@ -50,15 +71,15 @@ class Search:
         if isinstance(scored, Degradation):
             found.degraded.append(scored)
             found.crowded = left >= PATIENT_S and scored in (Degradation.RERANK_OVERLOADED, Degradation.RERANK_TIMEOUT)
-            return
+            return False
         calibration = _calibration_for(collection, scored.fingerprint, query)
         weight = collection.recall_weight if query.recall_weight is None else query.recall_weight
-        for hit, (logit, probability) in zip(found.hits, scored.scores, strict=True):
+        for hit, (logit, probability) in zip(hits, scored.scores, strict=True):
             hit.logit, hit.probability = logit, probability
             hit.calibrated = calibration.probability(logit) if calibration else None
             hit.score = logit + weight * (hit.passage.cosine or 0.0)
-        found.hits.sort(key=lambda hit: (-hit.score, hit.recall_rank))
         found.rerank_fingerprint = scored.fingerprint
+        return True
 
 
 def _require_calibration(collection: Collection) -> None:

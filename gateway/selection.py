@@ -33,6 +33,7 @@ def _collapsed(field: str, hits: Iterable[Hit]) -> Iterator[Hit]:
         value = json.loads(metadata).get(field) if metadata else None
         first = best.setdefault(json.dumps(value), hit) if value is not None else hit
         if first is hit:
+            hit.collapsed = 0
             order.append(hit)
         else:
             first.collapsed += 1

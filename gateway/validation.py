@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from gateway.recall.words import LANGUAGES
 from serving.errors import InvalidArgument
 from serving.limits import check_choice, check_count, check_text
 from siftline.embed.v1 import embed_pb2
@@ -14,7 +15,7 @@ from siftline.search.v1 import search_pb2
 COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 FILTER_WORDS = ("AND", "OR", "NOT", "IN", "TRUE", "FALSE")
-FIELD_TYPES = {search_pb2.FIELD_TYPE_TAG: "TAG", search_pb2.FIELD_TYPE_NUMBER: "NUMBER"}
+FIELD_TYPES = [number for number in search_pb2.FieldType.values() if number != search_pb2.FIELD_TYPE_UNSPECIFIED]
 MAX_FIELDS = 64
 MAX_ID_BYTES = 512
 MAX_IDS = 10_000
@@ -71,6 +72,8 @@ def create_collection(request: search_pb2.CreateCollectionRequest) -> None:
     collection_name("name", request.name)
     _fields("fields", request.fields)
     _weight(request.recall_weight)
+    if request.language and request.language not in LANGUAGES:
+        raise InvalidArgument("language", f"{request.language[:40]!r} is none of {', '.join(LANGUAGES)}")
 
 
 def reindex(request: search_pb2.ReindexRequest) -> None:
@@ -97,8 +100,11 @@ def _fields(path: str, fields: Sequence[search_pb2.Field]) -> None:
         if field.name in seen:
             raise InvalidArgument(where, f"{field.name!r} is there twice")
         if field.type not in FIELD_TYPES:
-            raise InvalidArgument(f"{path}[{place}].type", f"{field.type} is neither TAG (1) nor NUMBER (2)")
+            raise InvalidArgument(f"{path}[{place}].type", f"{field.type} is none of {_TYPE_NAMES}")
         seen.add(field.name)
+
+
+_TYPE_NAMES = "TAG (1), NUMBER (2), TIME (3), GEO (4)"
 
 
 def collection_name(field: str, name: str) -> None:

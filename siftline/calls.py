@@ -117,7 +117,9 @@ class SearchOptions(TypedDict, total=False):
     """recall_depth: how many passages the first stage hands on, 0 for the server's choice. filter: comparisons joined
     by AND, OR, NOT and parentheses, for example `lang = "en" AND year >= 2020`. return_fields: "title", "text" or
     names of metadata; none means all. recall_weight: share of the recall score in the final order. min_probability:
-    leave out passages whose calibrated probability is less. budget_ms: time after which the second stage is cut off."""
+    leave out passages whose calibrated probability is less. budget_ms: time after which the second stage is cut off.
+    collapse: name of a metadata field, of whose values each is shown once. explain: both lists of the first stage too.
+    adaptive: rerank part after part, and stop after one that changed nothing in the top_k."""
 
     top_k: int
     recall_depth: int
@@ -129,6 +131,9 @@ class SearchOptions(TypedDict, total=False):
     filter: str
     return_fields: Sequence[str]
     budget_ms: int
+    collapse: str
+    explain: bool
+    adaptive: bool
 
 
 def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Call[results.SearchResult]:
@@ -147,6 +152,9 @@ def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Cal
         filter=options.get("filter", ""),
         return_fields=options.get("return_fields", ()),
         budget_ms=options.get("budget_ms", 0),
+        collapse=options.get("collapse", ""),
+        explain=options.get("explain", False),
+        adaptive=options.get("adaptive", False),
     )
     return Call(f"{SEARCH}Search", request, search_pb2.SearchResponse, reading.search_result)
 
@@ -191,13 +199,16 @@ def create_collection(
     *,
     fingerprint: str = "",
     recall_weight: float | None = None,
+    language: str = "english",
 ) -> Call[results.Collection]:
-    """A new collection for vectors of the model in service; `fields` are the metadata that filters may use."""
+    """A new collection for vectors of the model in service; `fields` are the metadata that filters may use, `language`
+    is that by whose rules words are stemmed for BM25."""
     request = search_pb2.CreateCollectionRequest(
         name=name,
         fields=_fields(fields or {}),
         fingerprint=fingerprint,
         recall_weight=recall_weight,
+        language=language,
     )
     return Call(
         f"{SEARCH}CreateCollection",
@@ -274,8 +285,7 @@ def drop_collection(name: str) -> Call[None]:
 
 
 def _fields(fields: Mapping[str, results.FieldType]) -> list[search_pb2.Field]:
-    types = {"tag": search_pb2.FIELD_TYPE_TAG, "number": search_pb2.FIELD_TYPE_NUMBER}
-    return [search_pb2.Field(name=name, type=types[kind]) for name, kind in fields.items()]
+    return [search_pb2.Field(name=name, type=f"FIELD_TYPE_{kind.upper()}") for name, kind in fields.items()]
 
 
 def _check_names(kind: type, options: Mapping[str, object]) -> None:

@@ -46,14 +46,15 @@ async def index(
     documents: Iterable[Document],
     *,
     fields: Mapping[str, FieldType] | None = None,
+    language: str = "english",
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Upserts those of the documents that the collection lacks or holds otherwise.
 
-    A collection that does not exist is created, with `fields` to filter by.
+    A collection that does not exist is created, with `fields` to filter by, words stemmed by the rules of `language`.
     Raises SiftlineError for what the server refuses; all that was reported as written is durable.
     """
-    await _ensure(client, collection, fields)
+    await _ensure(client, collection, fields, language)
     progress, patient = Progress(), client.with_timeout(BATCH_SECONDS)
     room = asyncio.Semaphore(IN_FLIGHT)
 
@@ -74,13 +75,13 @@ async def index(
     return progress
 
 
-async def _ensure(client: AsyncClient, collection: str, fields: Mapping[str, FieldType] | None) -> None:
+async def _ensure(client: AsyncClient, collection: str, fields: Mapping[str, FieldType] | None, language: str) -> None:
     try:
         await client.get_collection(collection)
     except SiftlineError as error:
         if error.code is not grpc.StatusCode.NOT_FOUND:
             raise
-        await client.create_collection(collection, fields)
+        await client.create_collection(collection, fields, language=language)
 
 
 async def _step(client: AsyncClient, collection: str, batch: list[Document], progress: Progress) -> None:

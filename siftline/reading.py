@@ -82,17 +82,25 @@ def document(message: search_pb2.Document) -> results.Document:
 
 
 def collection(message: search_pb2.Collection) -> results.Collection:
-    kinds: dict[int, results.FieldType] = {search_pb2.FIELD_TYPE_TAG: "tag", search_pb2.FIELD_TYPE_NUMBER: "number"}
     return results.Collection(
         name=message.name,
         fingerprint=message.fingerprint,
         model=message.model,
         dimensions=message.dimensions,
         count=message.count,
-        fields={field.name: kinds[field.type] for field in message.fields if field.type in kinds},
+        fields={field.name: _FIELD_TYPES[field.type] for field in message.fields if field.type in _FIELD_TYPES},
         recall_weight=message.recall_weight,
         calibration=_calibration(message.calibration) if message.HasField("calibration") else None,
+        language=message.language,
     )
+
+
+_FIELD_TYPES: dict[int, results.FieldType] = {
+    search_pb2.FIELD_TYPE_TAG: "tag",
+    search_pb2.FIELD_TYPE_NUMBER: "number",
+    search_pb2.FIELD_TYPE_TIME: "time",
+    search_pb2.FIELD_TYPE_GEO: "geo",
+}
 
 
 def reindexed(response: search_pb2.ReindexResponse) -> results.Reindexed:
@@ -121,7 +129,14 @@ def search_result(response: search_pb2.SearchResponse) -> results.SearchResult:
         timings=results.SearchTimings(
             timings.total_us, timings.embed_us, timings.recall_us, timings.rerank_us, timings.embedding_cached
         ),
+        reranked=response.reranked,
+        explanation=_explanation(response.explanation) if response.HasField("explanation") else None,
     )
+
+
+def _explanation(message: search_pb2.Explanation) -> results.Explanation:
+    lists = ([results.Candidate(one.id, one.score) for one in found] for found in (message.nearest, message.matching))
+    return results.Explanation(*map(tuple, lists))
 
 
 def _hit(message: search_pb2.Hit) -> results.Hit:
@@ -138,4 +153,5 @@ def _hit(message: search_pb2.Hit) -> results.Hit:
         vector_rank=message.vector_rank,
         text_rank=message.text_rank,
         probability=message.probability if message.HasField("probability") else None,
+        collapsed=message.collapsed,
     )

@@ -14,7 +14,7 @@ Truncation = Literal["error", "end", "start", "window"]
 Priority = Literal["interactive", "bulk"]
 LongPassage = Literal["window", "truncate", "error"]
 Recall = Literal["vector", "bm25", "hybrid"]
-FieldType = Literal["tag", "number"]
+FieldType = Literal["tag", "number", "time", "geo"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class Collection:
     fields: Mapping[str, FieldType]
     recall_weight: float
     calibration: Calibration | None = None
+    language: str = "english"
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ class Reindexed:
 class Hit:
     """recall_score: cosine similarity, or the BM25 score. The rerank values are None without the second stage.
 
-    probability: that the passage is relevant, None when the collection has no calibration for the reranker
+    probability: that the passage is relevant, None when the collection has no calibration for the reranker;
+    collapsed: lower hits that it stands for
     """
 
     id: str
@@ -153,6 +155,21 @@ class Hit:
     vector_rank: int
     text_rank: int
     probability: float | None = None
+    collapsed: int = 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    id: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Both lists of the first stage, best first: by vector (cosines) and by words (BM25 scores)."""
+
+    nearest: tuple[Candidate, ...]
+    matching: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True)
@@ -166,7 +183,10 @@ class SearchTimings:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """hits: best first; degraded: why the second stage is missing, for example "RERANK_TIMEOUT"."""
+    """hits: best first; degraded: why the second stage is missing, for example "RERANK_TIMEOUT".
+
+    recalled: passages that the first stage found; reranked: those of them that the second stage read
+    """
 
     hits: tuple[Hit, ...]
     degraded: tuple[str, ...]
@@ -174,6 +194,8 @@ class SearchResult:
     embed_fingerprint: str
     rerank_fingerprint: str
     timings: SearchTimings
+    reranked: int = 0
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True)

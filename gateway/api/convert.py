@@ -2,19 +2,24 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from google.protobuf import json_format, struct_pb2
 
 from gateway.calibration import Calibration, Isotonic, Platt
-from gateway.ingest import Incoming, Json
 from gateway.intake import Intake
+from gateway.metadata import Incoming, Json
 from gateway.query import Found, Hit, Query, RecallMode
 from gateway.recall import Collection, Document, FieldType
 from serving.errors import InvalidArgument
 from siftline.search.v1 import search_pb2 as pb
 
-_FIELD_TYPES = {pb.FIELD_TYPE_TAG: FieldType.TAG, pb.FIELD_TYPE_NUMBER: FieldType.NUMBER}
+_FIELD_TYPES = {
+    pb.FIELD_TYPE_TAG: FieldType.TAG,
+    pb.FIELD_TYPE_NUMBER: FieldType.NUMBER,
+    pb.FIELD_TYPE_TIME: FieldType.TIME,
+    pb.FIELD_TYPE_GEO: FieldType.GEO,
+}
 _WIRE_FIELD_TYPES = {kind: number for number, kind in _FIELD_TYPES.items()}
 
 
@@ -32,6 +37,7 @@ def collection(known: Collection, count: int) -> pb.Collection:
         recall_weight=known.recall_weight,
         model=known.model,
         calibration=_wire_calibration(known.calibration),
+        language=known.language,
     )
 
 
@@ -90,10 +96,12 @@ def query(request: pb.SearchRequest) -> Query:
         budget_s=request.budget_ms / 1000 or None,
         min_probability=request.min_probability if request.HasField("min_probability") else None,
         collapse=request.collapse,
+        adaptive=request.adaptive,
     )
 
 
-def found(result: Found, return_fields: Sequence[str]) -> pb.SearchResponse:
+def found(result: Found, request: pb.SearchRequest) -> pb.SearchResponse:
+    return_fields = request.return_fields
     return pb.SearchResponse(
         hits=[_hit(hit, frozenset(return_fields)) for hit in result.hits],
         degraded=[f"DEGRADED_{reason.name}" for reason in result.degraded],
@@ -106,6 +114,15 @@ def found(result: Found, return_fields: Sequence[str]) -> pb.SearchResponse:
         embed_fingerprint=result.embed_fingerprint,
         rerank_fingerprint=result.rerank_fingerprint,
         recalled=result.recalled,
+        reranked=result.reranked,
+        explanation=_explanation(result) if request.explain else None,
+    )
+
+
+def _explanation(result: Found) -> pb.Explanation:
+    return pb.Explanation(
+        nearest=[pb.Candidate(id=one.document.id, score=one.cosine or 0.0) for one in result.nearest],
+        matching=[pb.Candidate(id=one.document.id, score=one.bm25 or 0.0) for one in result.matching],
     )
 
 

@@ -5,8 +5,8 @@ from functools import partial
 
 from gateway import validation
 from gateway.api import convert
-from gateway.ingest import Incoming
 from gateway.intake import Intake
+from gateway.metadata import Incoming
 from serving.errors import InvalidArgument
 from serving.limits import check_count
 from siftline.search.v1 import search_pb2 as pb

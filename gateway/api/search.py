@@ -13,7 +13,7 @@ from gateway.deadline import Deadline
 from gateway.ingest import Ingest
 from gateway.intake import Intake
 from gateway.patience import patiently
-from gateway.recall import Collection, Recall
+from gateway.recall import ENGLISH, Collection, Recall
 from gateway.recall.filter import parse
 from gateway.recall.registry import Registry
 from gateway.reindex import Reindex
@@ -65,6 +65,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             dimensions=model.dimensions,
             fields=convert.fields(request.fields),
             recall_weight=request.recall_weight if weighted else self._settings.recall_weight,
+            language=request.language or ENGLISH,
         )
         return pb.CreateCollectionResponse(collection=convert.collection(collection, 0))
 
@@ -190,7 +191,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         with self._searches.admit() as admission:
             found = await self._search.run(convert.query(request), deadline)
             admission.learn(crowded=found.crowded)
-        response = convert.found(found, request.return_fields)
+        response = convert.found(found, request)
         response.timings.total_us = int((time.perf_counter() - started) * 1e6)
         return response
 

@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from gateway.recall.filter import Filter
 
 
+ENGLISH = "english"
+
+
 class FieldType(Enum):
     """Metadata that filters may use."""
 
     TAG = "tag"
     NUMBER = "number"
+    TIME = "time"
+    GEO = "geo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Collection:
     fields: Mapping[str, FieldType]
     recall_weight: float
     calibration: Calibration | None = None
+    language: str = ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +55,22 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Degrees."""
+
+    lat: float
+    lon: float
+
+
+@dataclass(frozen=True, slots=True)
 class Indexed:
     """A document as it goes into the index: fp16 little-endian vector, values of the collection's fields."""
 
     document: Document
     vector: bytes
     tags: Mapping[str, Sequence[str | bool]] = field(default_factory=dict)
-    numbers: Mapping[str, float] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)  # times too, in seconds since 1970
+    places: Mapping[str, Place] = field(default_factory=dict)
 
 
 class Frozen(Unavailable):
@@ -73,6 +88,15 @@ class Passage:
     bm25: float | None = None
     vector_rank: int = 0
     text_rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """How many, of which; `texts` off finds ids only."""
+
+    depth: int
+    where: "Filter | None" = None
+    texts: bool = True
 
 
 class Recall(Protocol):
@@ -109,17 +133,16 @@ class Recall(Protocol):
     async def count(self, collection: Collection, where: "Filter | None", timeout_s: float) -> int:
         """Documents that match the filter; all of them without one."""
 
-    async def nearest(
-        self, collection: Collection, vector: bytes, depth: int, where: "Filter | None", timeout_s: float
-    ) -> list[Passage]:
+    async def nearest(self, collection: Collection, vector: bytes, sought: "Sought", timeout_s: float) -> list[Passage]:
         """The `depth` documents of highest cosine to the fp16 `vector`, best first, ties by id."""
 
-    async def matching(
-        self, collection: Collection, query: str, depth: int, where: "Filter | None", timeout_s: float
-    ) -> list[Passage]:
+    async def matching(self, collection: Collection, query: str, sought: "Sought", timeout_s: float) -> list[Passage]:
         """The `depth` documents of highest BM25 score for the words of `query`, best first, ties by id."""
 
-    async def cosines(
-        self, collection: Collection, vector: bytes, documents: Sequence[Document], timeout_s: float
-    ) -> list[float]:
-        """Cosine of each stored document to the fp16 `vector`."""
+    async def complete(
+        self, collection: Collection, vector: bytes, passages: Sequence[Passage], timeout_s: float
+    ) -> list[Passage]:
+        """Passages that hold ids only, with their documents, and where it lacks with the cosine to the fp16 `vector`.
+
+        Those that are gone meanwhile are left out.
+        """

@@ -6,29 +6,33 @@
     not        := "NOT" not | "(" or ")" | comparison
     comparison := FIELD ("=" | "!=" | "<" | "<=" | ">" | ">=") value
                 | FIELD ["NOT"] "IN" "(" value ("," value)* ")"
-    value      := "string" | 'string' | number | true | false
+                | FIELD "WITHIN" number ("m" | "km" | "mi" | "ft") "OF" "(" number "," number ")"    latitude, longitude
+    value      := "string" | 'string' | number | true | false       a time is a string: "2024-05-01T12:00:00Z"
 
 Words of the language are case-insensitive. Inside a string, a backslash takes the next character as it is.
 `a != 1` is `NOT a = 1`: documents without the field match it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.recall import FieldType
+from gateway.recall import FieldType, Place
+from gateway.recall.values import seconds_of, wrong_place
 from serving.errors import InvalidArgument
 
 MAX_DEPTH = 32
 MAX_VALUES = 1000
+MAX_DISTANCE = 50_000_000.0  # more than round the world, in the smallest unit
+UNITS = ("M", "KM", "MI", "FT")
 
 Value: TypeAlias = str | float | bool
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """`operator` is one of < <= > >=, on a number field."""
+    """`operator` is one of < <= > >=, on a number or a time (seconds since 1970)."""
 
     field: str
     operator: str
@@ -41,6 +45,16 @@ class In:
 
     field: str
     values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The field's place is at most `distance` from another; `unit` is m, km, mi or ft."""
+
+    field: str
+    distance: float
+    unit: str
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,7 @@ class AnyOf:
     operands: tuple["Filter", ...]
 
 
-Filter: TypeAlias = Compare | In | Not | All | AnyOf
+Filter: TypeAlias = Compare | In | Within | Not | All | AnyOf
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -147,6 +161,8 @@ class _Parser:
         if name.text not in self._fields:
             known = ", ".join(sorted(self._fields)) or "none"
             raise _error(f"unknown field {name.text!r:.80} (fields of the collection: {known:.400})", name.position)
+        if self._fields[name.text] is FieldType.GEO:
+            return self._within(name.text)
         if self._next.kind in ("IN", "NOT"):
             negated = self._accept("NOT")
             self._expect("IN", "IN")
@@ -158,9 +174,34 @@ class _Parser:
             return found if operator.text == "=" else Not(found)
         if operator.text not in ("<", "<=", ">", ">="):
             raise _error(f"expected a comparison or IN, not {operator.text!r}", operator.position)
-        if self._fields[name.text] is not FieldType.NUMBER:
+        if self._fields[name.text] is FieldType.TAG:
             raise _error(f"{name.text!r} is a tag: only =, != and IN compare it", operator.position)
         return Compare(name.text, operator.text, float(self._value(name.text)))
+
+    def _within(self, field: str) -> Filter:
+        """No keywords of the language: a field may be called "of"."""
+        self._word("WITHIN", "WITHIN (the field is a place)")
+        distance = self._expect("number", "a distance")
+        unit = self._word(UNITS, "m, km, mi or ft")
+        self._word("OF", "OF")
+        self._expect("mark", "an opening parenthesis", "(")
+        lat = self._expect("number", "a latitude")
+        self._expect("mark", "a comma", ",")
+        lon = self._expect("number", "a longitude")
+        self._expect("mark", "a closing parenthesis", ")")
+        place = Place(_number(lat), _number(lon))
+        if problem := wrong_place(place.lat, place.lon):
+            raise _error(problem, lat.position)
+        if not 0 <= _number(distance) <= MAX_DISTANCE:
+            raise _error(f"a distance is 0 to {MAX_DISTANCE:.0f}", distance.position)
+        return Within(field, _number(distance), unit.text.lower(), place)
+
+    def _word(self, known: str | Sequence[str], wanted: str) -> _Token:
+        token, words = self._next, (known,) if isinstance(known, str) else known
+        if token.kind != "FIELD" or token.text.upper() not in words:
+            raise _error(f"expected {wanted}, not {token.text!r:.80}", token.position)
+        self._at += 1
+        return token
 
     def _list(self, field: str) -> tuple[Value, ...]:
         self._expect("mark", "an opening parenthesis", "(")
@@ -183,8 +224,9 @@ class _Parser:
             return token.kind == "TRUE"
         if wanted is FieldType.TAG and token.kind == "string":
             return re.sub(r"\\(.)", r"\1", token.text[1:-1], flags=re.DOTALL)
-        expected = "a number" if wanted is FieldType.NUMBER else "a string in quotes, true or false"
-        raise _error(f"expected {expected} for {field!r}, not {token.text!r:.80}", token.position)
+        if wanted is FieldType.TIME and token.kind == "string":
+            return _time(token)
+        raise _error(f"expected {_EXPECTED[wanted]} for {field!r}, not {token.text!r:.80}", token.position)
 
     @property
     def _next(self) -> _Token:
@@ -201,6 +243,20 @@ class _Parser:
         if not self._accept(kind, text):
             raise _error(f"expected {wanted}, not {token.text!r:.80}", token.position)
         return token
+
+
+_EXPECTED = {
+    FieldType.TAG: "a string in quotes, true or false",
+    FieldType.NUMBER: "a number",
+    FieldType.TIME: "a time in quotes",
+}
+
+
+def _time(token: _Token) -> float:
+    try:
+        return seconds_of(token.text[1:-1])
+    except ValueError as error:
+        raise _error(str(error), token.position) from error
 
 
 def _number(token: _Token) -> float:

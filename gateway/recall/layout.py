@@ -1,7 +1,8 @@
 """How collections and documents lie in Redis.
 
     siftline:i:UID      the index of one collection
-    siftline:d:UID:ID   a document: text, title, metadata, vector, digest, pairs, t_FIELD (tags), n_FIELD (numbers)
+    siftline:d:UID:ID   a document: text, title, metadata, vector, digest, pairs, t_FIELD (tags), n_FIELD (numbers and
+                        times), g_FIELD (places)
     siftline:j:UID      ids written while the collection is being rebuilt (a set, there only then)
     siftline:f:UID      there once the collection takes no more writes
 
@@ -13,8 +14,9 @@ import hashlib
 from typing import Any
 
 from gateway.recall import Collection, Document, FieldType, Indexed, words
-from gateway.recall.query import number_attribute, tag, tag_attribute
+from gateway.recall.query import number_attribute, place_attribute, tag, tag_attribute
 
+TEXTS = ("text", "title", "metadata")
 HNSW_LINKS = 16
 HNSW_EF_CONSTRUCTION = 200
 
@@ -38,9 +40,20 @@ def create_arguments(collection: Collection) -> list[Any]:
         *vector,
     ]
     for name, kind in collection.fields.items():
-        schema += [tag_attribute(name), "TAG"] if kind is FieldType.TAG else [number_attribute(name), "NUMERIC"]
+        schema += _attribute(name, kind)
     where = [index_name(collection.uid), "ON", "HASH", "PREFIX", 1, document_key(collection.uid, "")]
-    return [*where, "STOPWORDS", len(words.STOP_WORDS), *words.STOP_WORDS, "SCHEMA", *schema]
+    stopped = words.stop_words(collection.language)
+    return [*where, "LANGUAGE", collection.language, "STOPWORDS", len(stopped), *stopped, "SCHEMA", *schema]
+
+
+def _attribute(name: str, kind: FieldType) -> list[Any]:
+    match kind:
+        case FieldType.TAG:
+            return [tag_attribute(name), "TAG"]
+        case FieldType.GEO:
+            return [place_attribute(name), "GEO"]
+        case FieldType.NUMBER | FieldType.TIME:
+            return [number_attribute(name), "NUMERIC"]
 
 
 def journal_key(uid: str) -> str:
@@ -61,6 +74,8 @@ def hash_fields(indexed: Indexed) -> list[Any]:
         fields += [tag_attribute(name), ",".join(map(tag, values))]
     for name, number in indexed.numbers.items():
         fields += [number_attribute(name), repr(number)]
+    for name, place in indexed.places.items():
+        fields += [place_attribute(name), f"{place.lon:.12f},{place.lat:.12f}"]
     return fields
 
 

@@ -7,8 +7,8 @@ printed by us, tags are compared as digests of their values, and words of a text
 import hashlib
 from collections.abc import Sequence
 
-from gateway.recall import words
-from gateway.recall.filter import All, AnyOf, Compare, Filter, In, Not
+from gateway.recall import ENGLISH, words
+from gateway.recall.filter import All, AnyOf, Compare, Filter, In, Not, Within
 
 MAX_WORDS = 64
 
@@ -25,8 +25,13 @@ def tag_attribute(field: str) -> str:
 
 
 def number_attribute(field: str) -> str:
-    """Name of a number field in the index's schema and in the stored hash."""
+    """Name of a number or time field in the index's schema and in the stored hash."""
     return f"n_{field}"
+
+
+def place_attribute(field: str) -> str:
+    """Name of a place field in the index's schema and in the stored hash."""
+    return f"g_{field}"
 
 
 def compile_filter(tree: Filter | None) -> str:
@@ -34,9 +39,9 @@ def compile_filter(tree: Filter | None) -> str:
     return "*" if tree is None else _compile(tree)
 
 
-def compile_words(text: str) -> str | None:
+def compile_words(text: str, language: str = ENGLISH) -> str | None:
     """A query for documents with any of the text's words, None when it has none. At most MAX_WORDS of each kind."""
-    whole, pairs = words.words(text)[:MAX_WORDS], list(dict.fromkeys(words.pairs(text)))[:MAX_WORDS]
+    whole, pairs = words.words(text, language)[:MAX_WORDS], list(dict.fromkeys(words.pairs(text)))[:MAX_WORDS]
     parts = [f"@title|text:({'|'.join(whole)})"] if whole else []
     parts += [f"@pairs:({'|'.join(pairs)})"] if pairs else []
     return f"({'|'.join(parts)})" if parts else None
@@ -51,6 +56,8 @@ def _compile(tree: Filter) -> str:
             return f"({'|'.join(ranges)})"
         case In(field, values):
             return f"@{tag_attribute(field)}:{{{_alternatives(values)}}}"
+        case Within(field, distance, unit, place):
+            return f"@{place_attribute(field)}:[{place.lon:.12f} {place.lat:.12f} {distance:.6f} {unit}]"
         case Not(operand):
             return f"(-({_compile(operand)}))"
         case All(operands):

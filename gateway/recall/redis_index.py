@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gateway.recall import Collection, Document, Indexed, Passage, layout
+from gateway.recall import Collection, Document, Indexed, Passage, Sought, layout
 from gateway.recall.connection import MISSING, answering, connect
 from gateway.recall.filter import Filter
 from gateway.recall.layout import document_key, index_name, pairs, stored_document
@@ -103,15 +103,14 @@ class RedisIndex:
         reply = await self._search(collection, query, ["NOCONTENT", "LIMIT", 0, 0], {}, timeout_s)
         return int(reply[0])
 
-    async def nearest(
-        self, collection: Collection, vector: bytes, depth: int, where: Filter | None, timeout_s: float
-    ) -> list[Passage]:
-        condition = compile_filter(where)
+    async def nearest(self, collection: Collection, vector: bytes, sought: Sought, timeout_s: float) -> list[Passage]:
+        condition, depth = compile_filter(sought.where), sought.depth
         query = f"({condition})=>[KNN $k @vector $vector EF_RUNTIME $ef AS distance]"
         if condition == "*":
             query = query.replace("(*)", "*", 1)
         parameters = {"k": depth, "vector": vector, "ef": max(self._ef_runtime, depth)}
-        arguments = ["RETURN", 4, "text", "title", "metadata", "distance", "SORTBY", "distance", "LIMIT", 0, depth]
+        wanted = (*layout.TEXTS, "distance") if sought.texts else ("distance",)
+        arguments = ["RETURN", len(wanted), *wanted, "SORTBY", "distance", "LIMIT", 0, depth]
         reply = await self._search(collection, query, arguments, parameters, timeout_s)
         found = [
             Passage(stored_document(collection, key, fields), cosine=1.0 - float(fields[b"distance"]))
@@ -122,15 +121,15 @@ class RedisIndex:
             passage.vector_rank = rank
         return found
 
-    async def matching(
-        self, collection: Collection, query: str, depth: int, where: Filter | None, timeout_s: float
-    ) -> list[Passage]:
-        condition = compile_filter(where)
-        words = compile_words(query)
+    async def matching(self, collection: Collection, query: str, sought: Sought, timeout_s: float) -> list[Passage]:
+        condition = compile_filter(sought.where)
+        words = compile_words(query, collection.language)
         if words is None:
             return []
         full = words if condition == "*" else f"{condition} {words}"
-        arguments = ["WITHSCORES", "SCORER", "BM25STD", "RETURN", 3, "text", "title", "metadata", "LIMIT", 0, depth]
+        wanted = layout.TEXTS if sought.texts else ("title",)  # with none at all, replies have another form
+        arguments: list[Any] = ["WITHSCORES", "SCORER", "BM25STD", "LANGUAGE", collection.language]
+        arguments += ["RETURN", len(wanted), *wanted, "LIMIT", 0, sought.depth]
         reply = await self._search(collection, full, arguments, {}, timeout_s)
         found = [
             Passage(stored_document(collection, key, pairs(fields)), bm25=float(score))
@@ -142,20 +141,22 @@ class RedisIndex:
             passage.text_rank = rank
         return found
 
-    async def cosines(
-        self, collection: Collection, vector: bytes, documents: Sequence[Document], timeout_s: float
-    ) -> list[float]:
-        """Cosine of each stored document to the fp16 `vector`."""
+    async def complete(
+        self, collection: Collection, vector: bytes, passages: Sequence[Passage], timeout_s: float
+    ) -> list[Passage]:
         pipeline = self._redis.pipeline(transaction=False)
-        for document in documents:
-            pipeline.hget(document_key(collection.uid, document.id), "vector")
+        for passage in passages:
+            unknown = () if passage.cosine is not None else ("vector",)
+            pipeline.hmget(document_key(collection.uid, passage.document.id), *layout.TEXTS, *unknown)
         async with answering(timeout_s):
-            stored = await pipeline.execute()
-        query = np.frombuffer(vector, "<f2").astype(np.float32)
-        zero = bytes(len(vector))
-        rows = np.stack([np.frombuffer(row or zero, "<f2") for row in stored]).astype(np.float32)
-        norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
-        return [float(value) for value in rows @ query / np.maximum(norms, 1e-12)]
+            rows = await pipeline.execute()
+        found = [(passage, row) for passage, row in zip(passages, rows, strict=True) if row[0] is not None]
+        for passage, (text, title, metadata, *stored) in found:
+            texts = (part.decode() if part else "" for part in (text, title, metadata))
+            passage.document = Document(passage.document.id, *texts)
+            if stored:
+                passage.cosine = _cosine(vector, stored[0])
+        return [passage for passage, _ in found]
 
     async def is_ready(self, timeout_s: float = 2.0) -> bool:
         """Whether the server answers and has the query engine."""
@@ -204,6 +205,12 @@ class RedisIndex:
         if durable and replies.pop()[0] < 1:
             raise Unavailable("index: written, but not on disk in time")
         return replies
+
+
+def _cosine(one: bytes, other: bytes) -> float:
+    """Of two fp16 vectors."""
+    a, b = (np.frombuffer(vector, "<f2").astype(np.float32) for vector in (one, other))
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
 
 
 def _script(pipeline: Any, script: str, collection: Collection, identity: str, *values: Any) -> None:

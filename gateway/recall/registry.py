@@ -39,9 +39,11 @@ class Registry:
         dimensions: int,
         fields: Mapping[str, FieldType],
         recall_weight: float,
+        language: str,
     ) -> Collection:
         """A new, empty collection. Raises AlreadyExists. Its index is there before its name is."""
-        collection = Collection(name, secrets.token_hex(8), fingerprint, model, dimensions, fields, recall_weight)
+        uid = secrets.token_hex(8)
+        collection = Collection(name, uid, fingerprint, model, dimensions, fields, recall_weight, language=language)
         async with answering(self._timeout_s):
             taken = await self._redis.hexists(REGISTRY, field_of(name))
         if not taken:
@@ -145,6 +147,7 @@ def dump(collection: Collection) -> str:
             "fields": {name: kind.value for name, kind in collection.fields.items()},
             "recall_weight": collection.recall_weight,
             "calibration": asdict(collection.calibration) if collection.calibration else None,
+            "language": collection.language,
         }
     )
 

@@ -6,6 +6,15 @@ to it, so their runs are indexed a second time as pairs of neighbouring characte
 
 import re
 
+from gateway.recall import ENGLISH
+
+# Those that the engine stems. It has "chinese" too, but there asks for all segments of a run, one after the other, so a
+# question finds nothing; pairs serve Chinese in any language.
+LANGUAGES = (
+    *("arabic", "armenian", "basque", "catalan", "danish", "dutch", ENGLISH, "finnish", "french", "german"),
+    *("greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian"),
+    *("portuguese", "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish"),
+)
 # Not indexed, and never asked for: the engine dies of a query for any of (STOP|STOP|WORD). This is the list that it has
 # of itself; it is said to it all the same, so that the two are one.
 _STOPPED = (
@@ -20,10 +29,16 @@ _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\
 _SPACELESS_RUN = re.compile(f"[{_SPACELESS}\U00020000-\U0003ffff]+")
 
 
-def words(text: str) -> list[str]:
+def words(text: str, language: str = ENGLISH) -> list[str]:
     """Distinct words of scripts with spaces, lower case, in order, without stop words. Letters and digits only."""
     spaced = text if text.isascii() else _SPACELESS_RUN.sub(" ", text)
-    return [word for word in dict.fromkeys(_WORD.findall(spaced.lower())) if word not in STOP_WORDS]
+    stopped = stop_words(language)
+    return [word for word in dict.fromkeys(_WORD.findall(spaced.lower())) if word not in stopped]
+
+
+def stop_words(language: str) -> tuple[str, ...]:
+    """Words that are neither indexed nor asked for."""
+    return STOP_WORDS if language == ENGLISH else ()
 
 
 def pairs(text: str) -> list[str]:

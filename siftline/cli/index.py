@@ -6,6 +6,7 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import get_args
 
 from siftline import documents, indexing
 from siftline.cli import server
@@ -21,9 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=_field,
-        metavar="NAME:tag|number",
+        metavar="NAME:tag|number|time|geo",
         help="metadata to filter by, for a collection that is created; may be repeated",
     )
+    parser.add_argument("--language", default="english", help="of a collection that is created: how words are stemmed")
     parser.add_argument("--json", action="store_true", help="no progress bar; print what was done as JSON")
     server.add_address(parser)
 
@@ -42,7 +44,8 @@ async def _index(options: argparse.Namespace) -> None:
     total = sum(1 for _ in read())
     async with AsyncClient(**server.connection(options)) as client:
         with bar(collection, total, hidden=options.json) as report:
-            done = await indexing.index(client, collection, read(), fields=dict(options.field), report=report)
+            created = {"fields": dict(options.field), "language": options.language}
+            done = await indexing.index(client, collection, read(), **created, report=report)
     if options.json:
         facts = {"collection": collection, "documents": total, "written": done.written, "unchanged": done.unchanged}
         print(json.dumps(facts | {"tokens": done.tokens, "seconds": round(time.monotonic() - started, 3)}))
@@ -58,8 +61,7 @@ def collection_name(source: Path) -> str:
 
 def _field(argument: str) -> tuple[str, FieldType]:
     name, _, kind = argument.partition(":")
-    if kind == "tag":
-        return name, "tag"
-    if kind == "number":
-        return name, "number"
-    raise argparse.ArgumentTypeError(f"{argument!r} is not NAME:tag or NAME:number")
+    for known in get_args(FieldType):
+        if kind == known:
+            return name, known
+    raise argparse.ArgumentTypeError(f"{argument!r} is not NAME:{'|'.join(get_args(FieldType))}")

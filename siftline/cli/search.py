@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-probability", type=float, help="leave out passages that are less probable (see siftline calibrate)"
     )
+    parser.add_argument("--collapse", default="", metavar="FIELD", help="show each value of this metadata once")
+    parser.add_argument("--adaptive", action="store_true", help="stop reranking once it changes nothing any more")
+    parser.add_argument("--explain", action="store_true", help="both lists of the first stage too, with --json")
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     server.add_address(parser)
 
@@ -38,6 +41,9 @@ def run(options: argparse.Namespace) -> int:
             filter=options.filter,
             min_score=options.min_score,
             min_probability=options.min_probability,
+            collapse=options.collapse,
+            adaptive=options.adaptive,
+            explain=options.explain,
         )
     if options.json:
         print(json.dumps(asdict(result), ensure_ascii=False, indent=2))

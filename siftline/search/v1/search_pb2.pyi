@@ -13,6 +13,8 @@ class FieldType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FIELD_TYPE_UNSPECIFIED: _ClassVar[FieldType]
     FIELD_TYPE_TAG: _ClassVar[FieldType]
     FIELD_TYPE_NUMBER: _ClassVar[FieldType]
+    FIELD_TYPE_TIME: _ClassVar[FieldType]
+    FIELD_TYPE_GEO: _ClassVar[FieldType]
 
 class Durability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -43,6 +45,8 @@ class Degraded(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 FIELD_TYPE_UNSPECIFIED: FieldType
 FIELD_TYPE_TAG: FieldType
 FIELD_TYPE_NUMBER: FieldType
+FIELD_TYPE_TIME: FieldType
+FIELD_TYPE_GEO: FieldType
 DURABILITY_UNSPECIFIED: Durability
 DURABILITY_MEMORY: Durability
 DURABILITY_FSYNC: Durability
@@ -68,7 +72,7 @@ class Field(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[FieldType, str]] = ...) -> None: ...
 
 class Collection(_message.Message):
-    __slots__ = ("name", "fingerprint", "dimensions", "fields", "count", "recall_weight", "model", "calibration")
+    __slots__ = ("name", "fingerprint", "dimensions", "fields", "count", "recall_weight", "model", "calibration", "language")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +81,7 @@ class Collection(_message.Message):
     RECALL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
     dimensions: int
@@ -85,7 +90,8 @@ class Collection(_message.Message):
     recall_weight: float
     model: str
     calibration: Calibration
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., count: _Optional[int] = ..., recall_weight: _Optional[float] = ..., model: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...
+    language: str
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., count: _Optional[int] = ..., recall_weight: _Optional[float] = ..., model: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., language: _Optional[str] = ...) -> None: ...
 
 class Calibration(_message.Message):
     __slots__ = ("rerank_fingerprint", "platt", "isotonic")
@@ -130,16 +136,18 @@ class SetCalibrationResponse(_message.Message):
     def __init__(self, collection: _Optional[_Union[Collection, _Mapping]] = ...) -> None: ...
 
 class CreateCollectionRequest(_message.Message):
-    __slots__ = ("name", "fields", "fingerprint", "recall_weight")
+    __slots__ = ("name", "fields", "fingerprint", "recall_weight", "language")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     RECALL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     fields: _containers.RepeatedCompositeFieldContainer[Field]
     fingerprint: str
     recall_weight: float
-    def __init__(self, name: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., fingerprint: _Optional[str] = ..., recall_weight: _Optional[float] = ...) -> None: ...
+    language: str
+    def __init__(self, name: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., fingerprint: _Optional[str] = ..., recall_weight: _Optional[float] = ..., language: _Optional[str] = ...) -> None: ...
 
 class CreateCollectionResponse(_message.Message):
     __slots__ = ("collection",)
@@ -344,7 +352,7 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall", "budget_ms", "min_probability", "collapse")
+    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall", "budget_ms", "min_probability", "collapse", "explain", "adaptive")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -358,6 +366,8 @@ class SearchRequest(_message.Message):
     BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
     MIN_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     COLLAPSE_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    ADAPTIVE_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     top_k: int
@@ -371,23 +381,45 @@ class SearchRequest(_message.Message):
     budget_ms: int
     min_probability: float
     collapse: str
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ..., budget_ms: _Optional[int] = ..., min_probability: _Optional[float] = ..., collapse: _Optional[str] = ...) -> None: ...
+    explain: bool
+    adaptive: bool
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ..., budget_ms: _Optional[int] = ..., min_probability: _Optional[float] = ..., collapse: _Optional[str] = ..., explain: bool = ..., adaptive: bool = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("hits", "degraded", "timings", "embed_fingerprint", "rerank_fingerprint", "recalled")
+    __slots__ = ("hits", "degraded", "timings", "embed_fingerprint", "rerank_fingerprint", "recalled", "reranked", "explanation")
     HITS_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     EMBED_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     RERANK_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     RECALLED_FIELD_NUMBER: _ClassVar[int]
+    RERANKED_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     degraded: _containers.RepeatedScalarFieldContainer[Degraded]
     timings: Timings
     embed_fingerprint: str
     rerank_fingerprint: str
     recalled: int
-    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., degraded: _Optional[_Iterable[_Union[Degraded, str]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., embed_fingerprint: _Optional[str] = ..., rerank_fingerprint: _Optional[str] = ..., recalled: _Optional[int] = ...) -> None: ...
+    reranked: int
+    explanation: Explanation
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., degraded: _Optional[_Iterable[_Union[Degraded, str]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., embed_fingerprint: _Optional[str] = ..., rerank_fingerprint: _Optional[str] = ..., recalled: _Optional[int] = ..., reranked: _Optional[int] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("nearest", "matching")
+    NEAREST_FIELD_NUMBER: _ClassVar[int]
+    MATCHING_FIELD_NUMBER: _ClassVar[int]
+    nearest: _containers.RepeatedCompositeFieldContainer[Candidate]
+    matching: _containers.RepeatedCompositeFieldContainer[Candidate]
+    def __init__(self, nearest: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., matching: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ...) -> None: ...
+
+class Candidate(_message.Message):
+    __slots__ = ("id", "score")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    score: float
+    def __init__(self, id: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
 
 class Hit(_message.Message):
     __slots__ = ("id", "title", "text", "metadata", "recall_rank", "recall_score", "rerank_score", "rerank_logit", "score", "vector_rank", "text_rank", "probability", "collapsed")
