@@ -63,10 +63,10 @@ class Search:
     ) -> bool:
         """Gives hits their scores; without them it is False, and `found` says why."""
         passages = [hit.passage.document.passage for hit in hits]
-        # A probability is asked for: during a rollout the model has to answer that the calibration is for.
-        wanted = (
-            collection.calibration.fingerprint if query.min_probability is not None and collection.calibration else ""
-        )
+        # During a rollout: the model that scored the part before, or that the calibration is for, has to answer.
+        wanted = found.rerank_fingerprint
+        if query.min_probability is not None and collection.calibration:
+            wanted = collection.calibration.fingerprint
         scored = await self._reranking.score(query.text, passages, left, wanted)
         if isinstance(scored, Degradation):
             found.degraded.append(scored)
