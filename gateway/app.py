@@ -5,6 +5,7 @@ import asyncio
 import grpc
 
 from gateway.api.embed import EmbedServicer
+from gateway.api.guarded import guarded
 from gateway.api.rerank import RerankServicer
 from gateway.api.search import SearchServicer
 from gateway.auth.interceptor import Authorization
@@ -15,6 +16,7 @@ from gateway.embedding_cache import EmbeddingCache
 from gateway.http.application import Core, application
 from gateway.http.server import HttpServer
 from gateway.ingest import Ingest
+from gateway.quota.quota import Quota
 from gateway.readiness import Readiness
 from gateway.recall.rebuild import Rebuild
 from gateway.recall.redis_index import RedisIndex
@@ -58,8 +60,9 @@ class App:
                 ef_runtime=settings.index_ef_runtime,
                 durable=settings.index_durable,
             )
+            self._quota = Quota(settings.quota_url or settings.cache_url)
         except ValueError as error:
-            raise StartupError(f"cache or index URL: {error}") from error
+            raise StartupError(f"cache, index or quota URL: {error}") from error
         self._registry = Registry(self._index.redis, self._index, settings.index_timeout_s)
         self._embedder = Embedder(self._embed, self._cache, settings.cache_salt)
         self._readiness = Readiness(health, self._embed, self._rerank, self._index, self._registry, settings)
@@ -97,10 +100,13 @@ class App:
         timeout_s = settings.index_timeout_s
         rebuild = Rebuild(self._index.redis, self._index, self._registry, timeout_s)
         reindex = Reindex(self._registry, self._index, rebuild, self._embed, ingest, timeout_s)
+        searching = SearchServicer(settings, self._registry, self._index, self._embed, ingest, search, reindex)
+        embedding = EmbedServicer(self._embedder, self._embed, settings.default_deadline_s)
+        scoring = RerankServicer(self._rerank, settings.default_deadline_s)
         return Core(
-            SearchServicer(settings, self._registry, self._index, self._embed, ingest, search, reindex),
-            EmbedServicer(self._embedder, self._embed, settings.default_deadline_s),
-            RerankServicer(self._rerank, settings.default_deadline_s),
+            guarded(searching, search_pb2.DESCRIPTOR.services_by_name["SearchService"], self._quota),
+            guarded(embedding, embed_pb2.DESCRIPTOR.services_by_name["EmbedService"], self._quota),
+            guarded(scoring, rerank_pb2.DESCRIPTOR.services_by_name["RerankService"], self._quota),
             self._health,
         )
 
@@ -129,6 +135,7 @@ class App:
         await self.drain()
         if self._cache is not None:
             await self._cache.aclose()
+        await self._quota.aclose()
         await self._index.aclose()
         await self._embed.aclose()
         if self._rerank is not None:

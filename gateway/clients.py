@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from gateway import metrics
+from gateway.caller import CALLER
 from gateway.deadline import Deadline
 from serving.errors import (
     DeadlineExceeded,
@@ -186,6 +187,7 @@ class EmbedClient(ModelClient[embed_pb2.GetModelResponse]):
     async def embed(self, request: embed_pb2.EmbedRequest, deadline: Deadline) -> embed_pb2.EmbedResponse:
         """Vectors straight from the service."""
         response: embed_pb2.EmbedResponse = await self._call("Embed", request, deadline)
+        CALLER.get().tokens += sum(response.token_counts)
         return response
 
     async def get_model(self, request: embed_pb2.GetModelRequest, deadline: Deadline) -> embed_pb2.GetModelResponse:
@@ -210,6 +212,7 @@ class RerankClient(ModelClient[rerank_pb2.GetModelResponse]):
     async def rerank(self, request: rerank_pb2.RerankRequest, deadline: Deadline) -> rerank_pb2.RerankResponse:
         """Scores straight from the service."""
         response: rerank_pb2.RerankResponse = await self._call("Rerank", request, deadline)
+        CALLER.get().tokens += response.tokens
         return response
 
     async def get_model(self, request: rerank_pb2.GetModelRequest, deadline: Deadline) -> rerank_pb2.GetModelResponse:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from gateway import metrics
+from gateway.caller import CALLER
 from gateway.clients import NOT_HERE, EmbedClient
 from gateway.deadline import Deadline
 from gateway.embedding_cache import EmbeddingCache, Row
 from gateway.embedding_key import keys_of
 from gateway.flights import Flights
-from gateway.tenant import TENANT
 from serving.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from siftline.embed.v1 import embed_pb2
 from siftline.embed.v1.embed_pb2 import EmbedRequest, EmbedResponse, GetModelResponse
@@ -80,7 +80,7 @@ class Embedder:
     async def _through_cache(
         self, cache: EmbeddingCache, request: EmbedRequest, model: GetModelResponse, deadline: Deadline
     ) -> Embedded:
-        keys = keys_of(request, model, self._salt + TENANT.get().encode())
+        keys = keys_of(request, model, self._salt + CALLER.get().tenant.encode())
         places = {key: place for place, key in reversed(list(enumerate(keys)))}  # the first of each key
         result = Embedded([], model.fingerprint, request.dimensions or model.dimensions)
 

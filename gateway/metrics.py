@@ -54,6 +54,12 @@ ADMITTED = Gauge(
     ["kind"],
     multiprocess_mode="livesum",
 )
+QUOTA_REFUSED = Counter(
+    "siftline_quota_refused_total", "Calls refused because their key had used up its quota", ["quota"]
+)
+QUOTA_ALONE = Counter(
+    "siftline_quota_alone_total", "Charges made by this gateway for itself because Redis did not answer in time"
+)
 IN_FLIGHT = Gauge("siftline_in_flight", "Calls going on", ["kind"], multiprocess_mode="livesum")
 MODEL_READY = Gauge(
     "siftline_gateway_model_ready",
@@ -80,6 +86,8 @@ for _kind in ("search", "upsert"):
     REFUSED.labels(_kind)
     IN_FLIGHT.labels(_kind)
     ADMITTED.labels(_kind)
+for _quota in ("requests", "tokens"):
+    QUOTA_REFUSED.labels(_quota)
 for _service in ("embed", "rerank"):
     MODEL_READY.labels(_service)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from gateway.caller import acting_as
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
 from gateway.ingest import Ingest, Stored
@@ -10,7 +11,6 @@ from gateway.metadata import Incoming
 from gateway.recall import Collection, Document, FieldType, Recall
 from gateway.recall.rebuild import Rebuild
 from gateway.recall.registry import Registry
-from gateway.tenant import acting_as
 from serving.errors import FailedPrecondition, InvalidArgument
 from siftline.embed.v1 import embed_pb2
 

@@ -39,6 +39,10 @@ class GatewaySettings(ServerSettings):
     keys_file: Path | None = Field(
         None, description="TOML file of API keys (gateway/auth/keys.py); without one, everyone may call everything"
     )
+    quota_url: str = Field(
+        "",
+        description="Redis of the keys' quotas; empty takes the cache's. Without either each gateway counts for itself",
+    )
     default_deadline_s: float = Field(
         30.0, gt=0, description="time for a call whose client set no deadline; lower it to shed lost callers sooner"
     )

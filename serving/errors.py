@@ -8,6 +8,7 @@ SiftlineError
 ├── PermissionDenied     the key is known, but not for this
 ├── FailedPrecondition   right request, wrong state: for example vectors of another model
 ├── Overloaded           full; carries the seconds after which there should be room
+│   └── QuotaExceeded    the caller has had its share
 ├── DeadlineExceeded     the caller's deadline passed before the work was done
 ├── Unavailable          not ready, or a part that is needed is down
 └── Internal             our fault
@@ -75,6 +76,10 @@ class Overloaded(SiftlineError):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class QuotaExceeded(Overloaded):
+    reason = "QUOTA_EXCEEDED"
 
 
 class DeadlineExceeded(SiftlineError):

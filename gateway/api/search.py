@@ -8,6 +8,7 @@ import grpc
 from gateway import validation
 from gateway.admission import Admission
 from gateway.api import convert, documents
+from gateway.caller import CALLER
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
 from gateway.ingest import Ingest
@@ -19,7 +20,6 @@ from gateway.recall.registry import Registry
 from gateway.reindex import Reindex
 from gateway.search import Search
 from gateway.settings import GatewaySettings
-from gateway.tenant import TENANT
 from serving.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 from siftline.search.v1 import search_pb2 as pb
 from siftline.search.v1 import search_pb2_grpc
@@ -108,7 +108,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     async def ReindexAll(
         self, request: pb.ReindexAllRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReindexAllResponse:
-        if TENANT.get():
+        if CALLER.get().tenant:
             raise PermissionDenied("the collections of all tenants are for a key without a tenant")
         validation.reindex_all(request)
         deadline = Deadline.of(context, _STREAM_DEADLINE_S)

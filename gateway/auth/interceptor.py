@@ -7,7 +7,7 @@ import grpc
 
 from gateway.auth.keys import Key, Keys, secret_in
 from gateway.auth.scopes import NEEDED, OPEN
-from gateway.tenant import TENANT
+from gateway.caller import CALLER
 from serving.interception import rewrap
 
 
@@ -30,7 +30,7 @@ class Authorization(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
         async def authorized(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            TENANT.set(self._key(details).tenant)
+            CALLER.set(self._key(details).caller())
             return await inner(request, context)
 
         return rewrap(handler, authorized)

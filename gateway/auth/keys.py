@@ -1,11 +1,13 @@
 """The keys file: digests of keys, never keys, with what each is for. Changes take effect within a second.
 
 [[keys]]
-name = "shop"                     # for people, told in no reply
+name = "shop"                     # for people, told in no reply; keys of one name share their quotas
 sha256 = "…"                      # of the key, 64 hex digits
 scopes = ["search", "embed"]
 tenant = "acme"                   # optional: sees its own collections and cache entries only
 expires = 2027-01-31T00:00:00Z    # optional
+requests_per_second = 50          # optional; all gateways together
+tokens_per_minute = 1_000_000     # optional; of texts sent, then corrected to what the models computed
 """
 
 import hashlib
@@ -21,6 +23,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.auth.scopes import Scope
+from gateway.caller import Caller
+from gateway.quota.limits import Limits
 from serving.errors import PermissionDenied, StartupError, Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -38,6 +42,12 @@ class Key(BaseModel):
     scopes: frozenset[Scope]
     tenant: str = Field("", pattern=r"^[a-z0-9_-]{0,64}$")
     expires: datetime | None = None
+    requests_per_second: float = Field(0.0, ge=0)
+    tokens_per_minute: int = Field(0, ge=0)
+
+    def caller(self) -> Caller:
+        """For one call made with this key."""
+        return Caller(self.name, self.tenant, Limits(self.requests_per_second, self.tokens_per_minute))
 
     @field_validator("expires")
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.auth.keys import Key, Keys, secret_in
 from gateway.auth.scopes import Scope
+from gateway.caller import CALLER
 from gateway.deadline import Deadline
 from gateway.http import body
 from gateway.http.body import Gone
@@ -19,7 +20,6 @@ from gateway.http.dialect import Dialect
 from gateway.http.failure import BODY_TOO_LARGE, SLOW_BODY
 from gateway.http.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from gateway.http.reply import Reply
-from gateway.tenant import TENANT
 from serving.errors import Internal, SiftlineError
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Endpoint:
         key = self._keys.find(secret_in(headers))
         if self.operation.scope is not None:
             key.require(self.operation.scope)
-        TENANT.set(key.tenant)
+        CALLER.set(key.caller())
         return key
 
     def _refusal(self, error: SiftlineError) -> Reply:

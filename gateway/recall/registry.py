@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from gateway.calibration import Calibration, Isotonic, Platt
+from gateway.caller import CALLER
 from gateway.recall import Collection, FieldType, Recall
 from gateway.recall.connection import answering
-from gateway.tenant import TENANT
 from serving.errors import AlreadyExists, FailedPrecondition, NotFound, Unavailable
 
 REGISTRY = "siftline:collections"
@@ -122,7 +122,7 @@ class Registry:
 
 def field_of(name: str) -> str:
     """Where a collection of the caller's tenant is recorded. No name holds a slash, so tenants' names never meet."""
-    tenant = TENANT.get()
+    tenant = CALLER.get().tenant
     return f"{tenant}/{name}" if tenant else name
 
 
