@@ -2,6 +2,7 @@
 
 from gateway.app import SERVICES, App
 from gateway.settings import GatewaySettings
+from serving import logs
 from serving.health import Health
 from serving.server import run, serve
 from serving.telemetry import start_metrics_server
@@ -10,6 +11,7 @@ from serving.workers import run_workers
 
 async def main() -> None:
     settings = GatewaySettings(_cli_parse_args=True)
+    logs.configure(settings.log_format, calls=settings.log_calls)
     if settings.workers > 1:
         await run_workers("gateway", settings, settings.worker_changes)
         return

@@ -8,6 +8,7 @@ from gateway.api.embed import EmbedServicer
 from gateway.api.guarded import guarded
 from gateway.api.rerank import RerankServicer
 from gateway.api.search import SearchServicer
+from gateway.audit import Audit
 from gateway.auth.interceptor import Authorization
 from gateway.auth.keys import Keys
 from gateway.clients import EmbedClient, RerankClient, Service
@@ -47,6 +48,7 @@ class App:
     def __init__(self, settings: GatewaySettings, health: Health) -> None:
         self._settings = settings
         self._health = health
+        self._audit = Audit(settings.audit_log) if settings.audit_log is not None else None
         self._keys = Keys(settings.keys_file) if settings.keys_file is not None else None
         tls = files("services", settings.services_tls_ca, settings.services_tls_cert, settings.services_tls_key)
         self._embed = EmbedClient(Service(settings.embed, settings.max_message_bytes, tls))
@@ -104,9 +106,9 @@ class App:
         embedding = EmbedServicer(self._embedder, self._embed, settings.default_deadline_s)
         scoring = RerankServicer(self._rerank, settings.default_deadline_s)
         return Core(
-            guarded(searching, search_pb2.DESCRIPTOR.services_by_name["SearchService"], self._quota),
-            guarded(embedding, embed_pb2.DESCRIPTOR.services_by_name["EmbedService"], self._quota),
-            guarded(scoring, rerank_pb2.DESCRIPTOR.services_by_name["RerankService"], self._quota),
+            guarded(searching, search_pb2.DESCRIPTOR.services_by_name["SearchService"], self._quota, self._audit),
+            guarded(embedding, embed_pb2.DESCRIPTOR.services_by_name["EmbedService"], self._quota, self._audit),
+            guarded(scoring, rerank_pb2.DESCRIPTOR.services_by_name["RerankService"], self._quota, self._audit),
             self._health,
         )
 
@@ -136,6 +138,8 @@ class App:
         if self._cache is not None:
             await self._cache.aclose()
         await self._quota.aclose()
+        if self._audit is not None:
+            self._audit.close()
         await self._index.aclose()
         await self._embed.aclose()
         if self._rerank is not None:

@@ -28,6 +28,7 @@ from serving.errors import (
     SiftlineError,
     Unavailable,
 )
+from serving.incoming import carried
 from serving.tls import connection
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.errors import explained
@@ -166,7 +167,8 @@ class ModelClient(Generic[Model]):
 
     async def _call(self, method: str, request: Any, deadline: Deadline) -> Any:
         try:
-            return await getattr(self._connection.current().stub, method)(request, timeout=deadline.require())
+            call = getattr(self._connection.current().stub, method)
+            return await call(request, timeout=deadline.require(), metadata=carried())
         except grpc.aio.AioRpcError as error:
             ours = translated(self.service, error)
             if ours.reason == NOT_HERE:

@@ -57,6 +57,7 @@ ADMITTED = Gauge(
 QUOTA_REFUSED = Counter(
     "siftline_quota_refused_total", "Calls refused because their key had used up its quota", ["quota"]
 )
+AUDIT_FAILURES = Counter("siftline_audit_failures_total", "Lines that the audit log could not take")
 QUOTA_ALONE = Counter(
     "siftline_quota_alone_total", "Charges made by this gateway for itself because Redis did not answer in time"
 )

@@ -39,6 +39,9 @@ class GatewaySettings(ServerSettings):
     keys_file: Path | None = Field(
         None, description="TOML file of API keys (gateway/auth/keys.py); without one, everyone may call everything"
     )
+    audit_log: Path | None = Field(
+        None, description="file that gets a JSON line for every call that writes: who, what, outcome; none by default"
+    )
     quota_url: str = Field(
         "",
         description="Redis of the keys' quotas; empty takes the cache's. Without either each gateway counts for itself",

@@ -8,7 +8,7 @@ from typing import Generic
 
 import grpc
 
-from serving import served_model
+from serving import logs, served_model
 from serving.errors import StartupError
 from serving.health import Health
 from serving.model_runtime import ModelRuntime
@@ -44,6 +44,7 @@ async def serve_model(service: ModelService[V], settings: ModelServiceSettings) 
     """Serves until SIGTERM."""
     if settings.rollout_dir is not None and (settings.workers > 1 or settings.triton):
         raise StartupError("rollout_dir: needs a Triton of the service's own, so one worker and no triton")
+    logs.configure(settings.log_format, calls=settings.log_calls)
     if settings.workers > 1:
         await _share(service.module, settings)
     else:

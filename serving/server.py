@@ -12,9 +12,11 @@ from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha import reflection
 from pydantic import ValidationError
 
+from serving import logs
 from serving.decoding import decoded, lenient
 from serving.errors import Internal, Overloaded, SiftlineError, StartupError, to_status
 from serving.health import Health
+from serving.incoming import Incoming, carried
 from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
 from serving.settings import ServerSettings
 from serving.telemetry import RequestMetrics, declare_methods
@@ -52,6 +54,7 @@ class ErrorTranslation(UnaryReplyInterceptor):
 async def abort(context: grpc.aio.ServicerContext, error: SiftlineError) -> NoReturn:
     """Ends the call with the error's status; details travel as google.rpc.Status, retry delay also as pushback."""
     trailers: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", to_status(error).SerializeToString())]
+    trailers.extend(carried())
     if isinstance(error, Overloaded):
         trailers.append(("grpc-retry-pushback-ms", str(max(1, int(error.retry_after * 1000)))))
     await context.abort(_CODES[error.code], str(error), tuple(trailers))
@@ -76,7 +79,7 @@ async def serve(
     """
     credentials = server_credentials(settings)
     server = grpc.aio.server(
-        interceptors=(RequestMetrics(), ErrorTranslation(), *interceptors), options=_options(settings)
+        interceptors=(Incoming(), RequestMetrics(), ErrorTranslation(), *interceptors), options=_options(settings)
     )
     register(server)
     health.register(server)
@@ -153,7 +156,7 @@ def _methods(service_names: Sequence[str]) -> list[str]:
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> NoReturn:
     """Runs a deployable. What keeps it from starting is one line on stderr and exit status 2."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logs.configure("text", calls=False)
     try:
         asyncio.run(main())
     except ValidationError as error:

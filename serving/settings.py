@@ -25,6 +25,8 @@ class ServerSettings(BaseSettings):
     tls_client_ca: Path | None = Field(
         None, description="PEM file of authorities: only callers with a certificate from one of them are let in"
     )
+    log_format: Literal["text", "json"] = Field("text", description="json for one object a line, for machines")
+    log_calls: bool = Field(False, description="a line for every call: method, code, time, request id")
     max_message_bytes: int = Field(64 << 20, ge=1, description="largest gRPC message taken or sent")
     drain_seconds: float = Field(30.0, ge=0, description="time that calls in flight get on SIGTERM")
     workers: int = Field(

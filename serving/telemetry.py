@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from serving import logs
 from serving.errors import StartupError
 from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
 
@@ -86,7 +87,7 @@ def declare_methods(full_names: Iterable[str]) -> None:
 
 
 class RequestMetrics(UnaryReplyInterceptor):
-    """Counts and times calls. Outermost interceptor: it sees the final status code."""
+    """Counts and times calls. Outside of all that may refuse one: it sees the final status code."""
 
     def wrap(self, method: str, handler: Any) -> Any:
         inner = behaviour_of(handler)
@@ -97,8 +98,10 @@ class RequestMetrics(UnaryReplyInterceptor):
             try:
                 return await inner(request, context)
             finally:
-                seconds.observe(time.perf_counter() - started)
+                took = time.perf_counter() - started
+                seconds.observe(took)
                 code = _code_name(context)
+                logs.answered(method, code, took)
                 (answered if code == grpc.StatusCode.OK.name else REQUESTS.labels(method, code)).inc()
 
         return rewrap(handler, timed)

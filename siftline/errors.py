@@ -14,15 +14,23 @@ class SiftlineError(Exception):
     code: the canonical gRPC code, for example grpc.StatusCode.NOT_FOUND
     reason: a constant to switch on, for example "OVERLOADED"; the code's name when the server gave none
     retry_after: seconds after which there should be room, when the server said so
+    request_id: by which the server's logs know the call; empty when it never got there
     """
 
     def __init__(
-        self, message: str, *, code: grpc.StatusCode, reason: str = "", retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        code: grpc.StatusCode,
+        reason: str = "",
+        retry_after: float | None = None,
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason or code.name
         self.retry_after = retry_after
+        self.request_id = request_id
 
 
 def from_call(error: grpc.RpcError) -> SiftlineError:
@@ -35,7 +43,8 @@ def from_call(error: grpc.RpcError) -> SiftlineError:
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToNanoseconds() / 1e9
     message = explained(error.details() or error.code().name)
-    return SiftlineError(message, code=error.code(), reason=reason, retry_after=retry_after)
+    request_id = str(dict(error.trailing_metadata() or ()).get("x-request-id", ""))
+    return SiftlineError(message, code=error.code(), reason=reason, retry_after=retry_after, request_id=request_id)
 
 
 # What gRPC says of a connection that did not come about, by a word of it, and what that means.

@@ -1,10 +1,12 @@
-"""What every call of a caller goes through, over gRPC or HTTP, before a servicer carries it out: its quotas."""
+"""What every call of a caller goes through, over gRPC or HTTP, around the servicer: its quotas, the audit log."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 from google.protobuf.descriptor import ServiceDescriptor
 
+from gateway.audit import Audit
+from gateway.auth.scopes import NEEDED, Scope
 from gateway.caller import CALLER, Caller
 from gateway.deadline import Deadline
 from gateway.patience import patiently
@@ -16,16 +18,20 @@ Behaviour = Callable[[Any, Any], Awaitable[Any]]
 _STREAM_S = 3600.0
 
 
-def guarded(servicer: S, service: ServiceDescriptor, quota: Quota) -> S:
-    """The servicer with its methods behind the quotas of their callers."""
-    return cast(S, _Guarded(servicer, service, quota))
+def guarded(servicer: S, service: ServiceDescriptor, quota: Quota, audit: Audit | None) -> S:
+    """The servicer with its methods behind the quotas of their callers; what writes is recorded, if at all."""
+    return cast(S, _Guarded(servicer, service, quota, audit))
 
 
 class _Guarded:
-    def __init__(self, servicer: Any, service: ServiceDescriptor, quota: Quota) -> None:
+    def __init__(self, servicer: Any, service: ServiceDescriptor, quota: Quota, audit: Audit | None) -> None:
         for method in service.methods:
             wrap = _stream if method.client_streaming else _unary
-            setattr(self, method.name, wrap(getattr(servicer, method.name), quota))
+            behaviour = wrap(getattr(servicer, method.name), quota)
+            name = f"/{service.full_name}/{method.name}"
+            if audit is not None and NEEDED[name] in (Scope.WRITE, Scope.ADMIN):
+                behaviour = audit.around(name, behaviour)
+            setattr(self, method.name, behaviour)
 
 
 def _unary(behaviour: Behaviour, quota: Quota) -> Behaviour:

@@ -8,6 +8,7 @@ import grpc
 from gateway.auth.keys import Key, Keys, secret_in
 from gateway.auth.scopes import NEEDED, OPEN
 from gateway.caller import CALLER
+from serving import logs
 from serving.interception import rewrap
 
 
@@ -30,7 +31,9 @@ class Authorization(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
         async def authorized(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            CALLER.set(self._key(details).caller())
+            caller = self._key(details).caller()
+            CALLER.set(caller)
+            logs.note(key=caller.name, tenant=caller.tenant)
             return await inner(request, context)
 
         return rewrap(handler, authorized)

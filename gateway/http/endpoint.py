@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -20,11 +18,11 @@ from gateway.http.dialect import Dialect
 from gateway.http.failure import BODY_TOO_LARGE, SLOW_BODY
 from gateway.http.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from gateway.http.reply import Reply
+from serving import logs
 from serving.errors import Internal, SiftlineError
 
 log = logging.getLogger(__name__)
 
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _GONE = 499
 # Bytes that the client still sends would be taken for its next request.
 _CLOSING = {BODY_TOO_LARGE, SLOW_BODY}
@@ -67,7 +65,7 @@ class Endpoint:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         started = time.perf_counter()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request_id = _request_id(headers)
+        request_id = logs.begin(headers.get(logs.REQUEST_ID, ""))
         try:
             reply = await self._reply(scope, receive, headers, request_id)
         except Gone:
@@ -98,6 +96,7 @@ class Endpoint:
         if self.operation.scope is not None:
             key.require(self.operation.scope)
         CALLER.set(key.caller())
+        logs.note(key=key.name, tenant=key.tenant)
         return key
 
     def _refusal(self, error: SiftlineError) -> Reply:
@@ -107,7 +106,9 @@ class Endpoint:
         return reply
 
     def _count(self, reply: Reply, started: float) -> None:
-        self._seconds.observe(time.perf_counter() - started)
+        took = time.perf_counter() - started
+        self._seconds.observe(took)
+        logs.answered(f"{self.operation.method} {self.operation.path}", str(reply.status), took)
         if reply.status == 200 and not reply.dialect:
             self._answered.inc()
         else:
@@ -127,11 +128,6 @@ async def _while_there(handling: Awaitable[Reply], receive: Any) -> Reply:
     finally:
         task.cancel()
         gone.cancel()
-
-
-def _request_id(headers: dict[str, str]) -> str:
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 async def _send(send: Any, reply: Reply, request_id: str) -> None:

@@ -78,12 +78,14 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
     name: str = "fake"
     faults: Faults = field(default_factory=Faults)
     calls: list[list[str]] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)  # of the last call
     seed: str = ""  # another seed is another model: other vectors
 
     async def Embed(
         self, request: embed_pb2.EmbedRequest, context: grpc.aio.ServicerContext
     ) -> embed_pb2.EmbedResponse:
         self.calls.append(list(request.texts))
+        self.metadata = dict(context.invocation_metadata())
         await self.faults.strike()
         check_text("texts", max(request.texts, key=len), MAX_TEXT_BYTES)
         dimensions = request.dimensions or DIMENSIONS

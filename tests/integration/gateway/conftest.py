@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.app import SERVICES, App
 from gateway.settings import GatewaySettings
 from serving.health import Health
+from serving.incoming import Incoming
 from serving.server import ErrorTranslation, RequestMetrics
 from siftline.embed.v1 import embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2_grpc
@@ -103,7 +104,7 @@ class Gateways:
         app = App(GatewaySettings(**(defaults | settings)), health)  # type: ignore[arg-type]
         options = [("grpc.max_receive_message_length", 64 << 20)]
         server = grpc.aio.server(
-            interceptors=(RequestMetrics(), ErrorTranslation(), *app.interceptors), options=options
+            interceptors=(Incoming(), RequestMetrics(), ErrorTranslation(), *app.interceptors), options=options
         )
         app.register(server)
         health.register(server)
