@@ -28,6 +28,7 @@ from gateway.http.models import Models
 from gateway.http.openapi import document
 from gateway.http.reply import Reply
 from gateway.http.token_ids import TokenIds
+from gateway.page import site
 from gateway.settings import GatewaySettings
 from serving.errors import InvalidArgument, NotFound
 from serving.health import Health
@@ -56,7 +57,8 @@ def application(core: Core, keys: Keys | None, settings: GatewaySettings) -> Rou
     )
     endpoints = [Endpoint(each, dialect, keys, limits) for dialect, operations in spoken for each in operations]
     described = document(endpoints)
-    endpoints += [Endpoint(each, OWN, None, limits) for each in pages.operations(described)]
+    shown = [*pages.operations(described), *site.operations()]
+    endpoints += [Endpoint(each, OWN, None, limits) for each in shown]
     by_path = itertools.groupby(
         sorted(endpoints, key=lambda each: each.operation.path), lambda each: each.operation.path
     )

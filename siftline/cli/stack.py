@@ -75,7 +75,7 @@ def show(endpoints: "Endpoints", state: Path) -> None:
     """Prints where everything is."""
     lines = {
         "gateway": f"{endpoints.gateway}   metrics {endpoints.gateway_metrics}",
-        "http": f"{endpoints.gateway_http}   API {endpoints.gateway_http}/docs",
+        "http": f"{endpoints.gateway_http}/   search page; API at {endpoints.gateway_http}/docs",
         "embed": f"{endpoints.embed}   metrics {endpoints.embed_metrics}",
         "rerank": f"{endpoints.rerank}   metrics {endpoints.rerank_metrics}",
         "triton": f"{endpoints.embed_triton.grpc} (embed), {endpoints.rerank_triton.grpc} (rerank)",
