@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN_FLAGS := $(if $(ONCE),--once)
 
-.PHONY: run test mteb faults lint bench bench-peers format protos lock clean
+.PHONY: run test mteb faults soak fuzz lint bench bench-peers format protos lock clean
 
 run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
@@ -22,6 +22,18 @@ mteb: build/mteb-venv/stamp
 faults: .venv/dev.stamp
 	@$(BIN)/python -m export --defaults
 	@SIFTLINE_FAULTS=all exec $(BIN)/python -m pytest tests/faults/test_faults.py
+
+# 50,000 inputs at random to every RPC of the gateway and of both services.
+fuzz: .venv/dev.stamp
+	@$(BIN)/python -m export --defaults
+	@SIFTLINE_FUZZ=2700 exec $(BIN)/python -m pytest --timeout=1800 tests/integration/gateway/test_gateway_fuzz.py \
+	    tests/integration/services/test_fuzz.py
+
+# Memory, open files and threads of every process under a steady load.
+SECONDS := 3600
+soak: .venv/dev.stamp
+	@$(BIN)/python -m export --defaults
+	@exec $(BIN)/python -m tests.faults.soak --seconds=$(SECONDS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check

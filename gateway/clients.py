@@ -239,6 +239,7 @@ def translated(service: str, error: grpc.aio.AioRpcError) -> SiftlineError:
         grpc.StatusCode.NOT_FOUND: NotFound,
         grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
         grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+        grpc.StatusCode.UNIMPLEMENTED: FailedPrecondition,  # a service of an older version
     }
     kind = known.get(code)
     return kind(message) if kind else Internal(f"{service} service: {code.name}")

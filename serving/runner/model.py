@@ -24,7 +24,7 @@ ENGINE_OUTPUT = "engine"
 BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 # OpenVINO keeps compiled primitives for each shape that it has met. Its own limit, 5000, let the process grow by
 # 100 MB every hundred shapes; 256 is as fast and the process stays where it is.
-SHAPE_CACHE = "1024"
+SHAPE_CACHE = "256"
 MEMORY_WORDS = ("bad_alloc", "out of memory", "failed to allocate", "cannot allocate", "bad allocation")
 
 

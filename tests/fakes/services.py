@@ -107,6 +107,30 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
             sparse=sparse_of(request.texts) if embed_pb2.OUTPUT_SPARSE in request.outputs else None,
         )
 
+    async def Tokenize(
+        self, request: embed_pb2.TokenizeRequest, context: grpc.aio.ServicerContext
+    ) -> embed_pb2.TokenizeResponse:
+        """Words are tokens."""
+        await self.faults.strike()
+        found = [list(re.finditer(r"\w+", text)) for text in request.texts]
+        return embed_pb2.TokenizeResponse(
+            texts=[
+                embed_pb2.TokenizedText(
+                    ids=[1] * len(each),
+                    tokens=[one[0] for one in each],
+                    special=[False] * len(each),
+                    starts=[one.start() for one in each],
+                    ends=[one.end() for one in each],
+                )
+                for each in found
+            ]
+        )
+
+    async def Decode(
+        self, request: embed_pb2.DecodeRequest, context: grpc.aio.ServicerContext
+    ) -> embed_pb2.DecodeResponse:
+        return embed_pb2.DecodeResponse(texts=["" for _ in request.texts])
+
     async def GetModel(
         self, request: embed_pb2.GetModelRequest, context: grpc.aio.ServicerContext
     ) -> embed_pb2.GetModelResponse:

@@ -24,8 +24,8 @@ THINK_SECONDS = 0.04
 WORDS = ("river", "stone", "lamp", "carpet", "engine", "yellow", "winter", "paper", "garden", "signal", "copper")
 
 
-def text_of(dice: random.Random) -> str:
-    return " ".join(dice.choices(WORDS, k=10))
+def text_of(dice: random.Random, words: int = 10) -> str:
+    return " ".join(dice.choices(WORDS, k=words))
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
@@ -49,9 +49,26 @@ class Seen:
 
 
 class Load:
-    """`searchers` and `writers` at a time against one gateway, from entering to leaving the block."""
+    """`searchers` and `writers` at a time against one gateway, from entering to leaving the block.
 
-    def __init__(self, address: str, name: str, *, searchers: int = 4, writers: int = 2) -> None:
+    `documents`: so many ids are written again and again, 0: ever new ones; `longest`: texts have up to so many words,
+    0 for ten each; `impatient`: every tenth search is given up before it can be answered.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        *,
+        searchers: int = 4,
+        writers: int = 2,
+        documents: int = 0,
+        longest: int = 0,
+        impatient: bool = False,
+    ) -> None:
+        self._documents = documents
+        self._longest = longest
+        self._impatient = impatient
         self._channel = open_channel(address)
         self._stub: Any = search_pb2_grpc.SearchServiceStub(self._channel)
         self._name = name
@@ -95,8 +112,9 @@ class Load:
 
     async def _search_on(self, left: asyncio.Event | None = None, think: float = THINK_SECONDS) -> None:
         while not self._stopping and not (left and left.is_set()):
-            request = pb.SearchRequest(collection=COLLECTION, query=text_of(self._dice), recall_depth=DEPTH, top_k=3)
-            reply = await self._ask(self._stub.Search, request, SEARCH_SECONDS, self.searches)
+            request = pb.SearchRequest(collection=COLLECTION, query=self._text(), recall_depth=DEPTH, top_k=3)
+            given_up = self._impatient and self._dice.random() < 0.1
+            reply = await self._ask(self._stub.Search, request, 0.002 if given_up else SEARCH_SECONDS, self.searches)
             for reason in reply.degraded if reply is not None else ():
                 self.searches.degraded[pb.Degraded.Name(reason).removeprefix("DEGRADED_")] += 1
             await asyncio.sleep(think)
@@ -105,11 +123,15 @@ class Load:
         for number in itertools.count():
             if self._stopping:
                 return
-            document = pb.Document(id=f"{self._name}/{writer}/{number}", text=text_of(self._dice))
+            number = number % self._documents if self._documents else number
+            document = pb.Document(id=f"{self._name}/{writer}/{number}", text=self._text())
             request = pb.UpsertRequest(collection=COLLECTION, documents=[document])
             if await self._ask(self._stub.Upsert, request, WRITE_SECONDS, self.writes) is not None:
                 self.acknowledged.append(document.id)
             await asyncio.sleep(THINK_SECONDS)
+
+    def _text(self) -> str:
+        return text_of(self._dice, self._dice.randint(1, self._longest) if self._longest else 10)
 
     async def _ask(self, method: Any, request: Any, seconds: float, seen: Seen) -> Any:
         started, reply = time.monotonic(), None

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.faults import report, system
+from tests.faults import report, soak, system
 from tests.faults.catalogue import FAULTS, FINE, FULL, Fault, full_disk
 from tests.faults.load import Load, Probe
 from tests.faults.overload import PATIENCE_SECONDS, Crowd
@@ -130,6 +130,16 @@ async def test_overload(harness: Harness) -> None:
     assert set(burst.codes) <= FULL
     assert burst.mute == 0, "every refusal says when to come back"
     assert whole_again < PATIENCE_SECONDS, "all that was let in has been answered by then"
+
+
+async def test_soak(harness: Harness) -> None:
+    """In short: nothing grows by the call. `make soak` takes an hour and is stricter."""
+    before = soak.segments()
+    for growth in await soak.soak(harness.system, warm_up=6, seconds=9):
+        assert growth.share < 0.1, growth.line()
+        assert growth.last.files <= growth.first.files + 10, growth.line()
+        assert growth.last.threads <= growth.first.threads + 4, growth.line()
+    assert soak.segments() <= before
 
 
 async def test_nothing_that_was_acknowledged_is_lost_in_the_end(harness: Harness) -> None:
