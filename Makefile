@@ -9,7 +9,7 @@ run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
 
 # TESTS narrows it down, for example: make test TESTS="tests/unit -k passages"
-test: .venv/dev.stamp
+test: .venv/dev.stamp build/clients-venv/stamp
 	@$(BIN)/python -m export --defaults
 	@exec $(BIN)/python -m pytest $(TESTS)
 
@@ -79,6 +79,10 @@ clean:
 
 .venv/dev.stamp: requirements/dev.txt .venv/runtime.stamp
 	@requirements/install dev
+	@touch $@
+
+build/clients-venv/stamp: requirements/clients.txt requirements/clients-infinity.txt .venv/dev.stamp
+	@requirements/install-clients
 	@touch $@
 
 build/mteb-venv/stamp: requirements/mteb.txt .venv/dev.stamp
