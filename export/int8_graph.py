@@ -2,7 +2,11 @@
 
 Activations are uint8 with one scale per tensor, weights int8 with one scale per column: the only pairing that reaches
 the integer units of x86 in ONNX Runtime; S8S8 is fifty times slower. Products of two activations (attention) stay as
-they are. Opt-in: what it costs in quality is for export/quality_gate.py to say, before anything is served.
+they are, and so do those that contract, a feed-forward block's second: a few of its inputs, out of GELU, are a hundred
+times as large as the rest, and a scale for those leaves nothing of the others. Opt-in: what it costs in quality is for
+export/quality_gate.py to say, before anything is served.
+
+It is for CPUs without bfloat16, where it is 1.4 times as fast as fp32; where OpenVINO has bf16, bf16 is faster still.
 """
 
 import tempfile
@@ -10,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -41,5 +46,13 @@ def quantize(source: Path, target: Path, calibration: Sequence[Feed]) -> None:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            extra_options={"MatMulConstBOnly": True},
+            nodes_to_exclude=_kept(shaped),
         )
+
+
+def _kept(graph: Path) -> list[str]:
+    """Names of the products without a weight, and of those whose weight has more rows than columns."""
+    model = onnx.load(str(graph)).graph
+    shapes = {weight.name: tuple(weight.dims) for weight in model.initializer}
+    products = {node.name: shapes.get(node.input[1]) for node in model.node if node.op_type == "MatMul"}
+    return [name for name, shape in products.items() if shape is None or shape[0] > shape[-1]]
