@@ -21,6 +21,7 @@ WORKLOADS = ("Q32x1", "MIXx1", "RR16")
 WARM_SECONDS = 4.0
 OFFLINE_SECONDS = 6.0
 LOAD = 0.7
+FEW_IN_FLIGHT = (1, 4, 16)
 
 
 async def main() -> None:
@@ -43,15 +44,17 @@ async def main() -> None:
 
 
 async def _measure(service: Service, workload: Workload, seconds: float) -> dict[str, Any]:
-    """Unloaded (one request at a time), offline, then Poisson."""
+    """Few in flight (unloaded: one at a time), offline, then Poisson."""
     in_flight = plan.IN_FLIGHT[workload.name]
     await service.run(workload, in_flight, WARM_SECONDS)
-    alone = await measured(service, workload, 1, OFFLINE_SECONDS / 2)
+    closed = [await measured(service, workload, n, OFFLINE_SECONDS / 2) for n in FEW_IN_FLIGHT]
+    alone = closed[0]
     offline = await measured(service, workload, in_flight, OFFLINE_SECONDS)
     rate = LOAD * offline["requests"] / offline["seconds"]
     run = await open_loop(service.call, workload.requests, rate, seconds, SEED)
     return {
         "workload": workload.name,
+        "closed_loops": [*closed, offline],
         "unloaded_p50_ms": alone["p50_ms"],
         "offline_requests_per_s": round(offline["requests"] / offline["seconds"], 1),
         "requests_per_s": round(rate, 1),

@@ -21,8 +21,20 @@ EMBEDDER = Path("build/models/all-minilm-l6-v2")
 RERANKER = Path("build/models/siftline-minilm-l6-reranker")
 MODELS = {"embed": EMBEDDER, "rerank": RERANKER}
 # Requests in flight: enough that no system waits for its client.
-IN_FLIGHT = {"Q32x1": 64, "Q32x32": 8, "MIXx1": 64, "MIXx32": 8, "P128x32": 4, "RR16": 8, "RR100": 4}
-COMPARED = {"embed": ("Q32x1", "Q32x32", "MIXx32"), "rerank": ("RR100",)}
+IN_FLIGHT = {
+    "Q32x1": 64,
+    "Q32x32": 8,
+    "MIXx1": 64,
+    "MIXx32": 8,
+    "P128x32": 4,
+    "P512x8": 4,
+    "RR16": 8,
+    "RR100": 4,
+}
+COMPARED = {"embed": ("Q32x1", "Q32x32", "P128x32", "P512x8", "MIXx32"), "rerank": ("RR16", "RR100")}
+# What every peer is compared on; the other workloads are for the first of them only.
+WIDELY_COMPARED = ("Q32x32", "MIXx32", "RR100")
+FIRST_PEER = "infinity-bf16"
 
 
 @dataclass(frozen=True)
@@ -81,5 +93,7 @@ def peers(task: str) -> dict[str, System]:
 
 
 def makes_sense(peer: str, workload: str) -> bool:
-    """A library that takes everything as one list has no requests of one text."""
-    return not (peer.startswith("sentence-transformers") and workload.endswith("x1"))
+    """Of one text a request there is also the Triton model; a library that takes all in one list has no such requests."""
+    if workload == "Q32x1":
+        return peer in (FIRST_PEER, AfternoonTriton.name)
+    return peer == FIRST_PEER or workload in WIDELY_COMPARED

@@ -93,6 +93,8 @@ def _tables(result: dict[str, Any]) -> str:
             _ladder(result["ladder"]),
             "### Open loop, Poisson arrivals at 70 % of the closed-loop rate",
             _open_loop(result["open_loop"]),
+            "What a request costs the machine, by how many are in flight:",
+            _closed_loops([run for row in result["open_loop"] for run in row["closed_loops"]]),
             "### Batches in flight",
             _overlap(result["overlap"]),
         ]
@@ -152,6 +154,22 @@ def _open_loop(rows: Sequence[dict[str, Any]]) -> str:
                 row["late_p99_ms"],
             )
             for row in rows
+        ),
+    )
+
+
+def _closed_loops(runs: Sequence[dict[str, Any]]) -> str:
+    return _table(
+        ("workload", "in flight", "requests/s", "p50 ms", "CPU us per request"),
+        (
+            (
+                run["workload"],
+                run["in_flight"],
+                f"{run['requests'] / run['seconds']:,.1f}",
+                f"{run['p50_ms']:,.1f}",
+                ", ".join(f"{name} {value:,}" for name, value in run["cpu_us_per_request"].items()),
+            )
+            for run in runs
         ),
     )
 
