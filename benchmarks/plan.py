@@ -93,7 +93,7 @@ def peers(task: str) -> dict[str, System]:
 
 
 def makes_sense(peer: str, workload: str) -> bool:
-    """Of one text a request there is also the Triton model; a library that takes all in one list has no such requests."""
+    """A library that takes everything as one list has no requests of one text."""
     if workload == "Q32x1":
         return peer in (FIRST_PEER, AfternoonTriton.name)
     return peer == FIRST_PEER or workload in WIDELY_COMPARED
