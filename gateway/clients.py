@@ -42,6 +42,8 @@ Model = TypeVar("Model", embed_pb2.GetModelResponse, rerank_pb2.GetModelResponse
 _SERVICE_CONFIG = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
+        # A replica gets calls while its health service says SERVING, so none while it starts or its engine is away.
+        "healthCheckConfig": {"serviceName": ""},
         "methodConfig": [
             {
                 "name": [{}],

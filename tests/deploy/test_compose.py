@@ -62,7 +62,7 @@ def test_calls_in_flight_outlive_a_stop() -> None:
 
 def test_only_the_gateway_is_reachable_and_only_from_this_machine() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"gateway": ["127.0.0.1:50050:50050"]}
+    assert published == {"gateway": ["127.0.0.1:50050:50050", "127.0.0.1:8080:8080"]}
 
 
 def test_the_overlay_with_gpus_changes_services_that_there_are() -> None:

@@ -14,6 +14,8 @@ VERSIONS = ("1.32", "1.37")
 # Not part of Kubernetes, so the validator has no schema for them. tests/deploy/test_custom_resources.py looks at what
 # they refer to.
 CUSTOM_RESOURCES = {
+    "cert-manager.io/v1 Certificate": "comes with cert-manager",
+    "cert-manager.io/v1 Issuer": "comes with cert-manager",
     "keda.sh/v1alpha1 ScaledObject": "comes with the KEDA operator",
     "monitoring.coreos.com/v1 ServiceMonitor": "comes with the Prometheus operator",
     "monitoring.coreos.com/v1 PrometheusRule": "comes with the Prometheus operator; promtool checks its rules",
@@ -23,7 +25,7 @@ CUSTOM_RESOURCES = {
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_is_valid(version: str) -> None:
     built = [each for combination in COMBINATIONS for each in build(combination)]
-    built.append(yaml.safe_load((K8S / "fill-models.yaml").read_text()))
+    built += [yaml.safe_load((K8S / file).read_text()) for file in ("fill-models.yaml", "rollout-job.yaml")]
     distinct = {json.dumps(each, sort_keys=True): each for each in built}
     for manifest in distinct.values():
         if _kind(manifest) not in CUSTOM_RESOURCES:
