@@ -77,6 +77,12 @@ def embed_with_details(
     return Call(f"{EMBED}Embed", request, embed_pb2.EmbedResponse, lambda response: reading.embeddings(response, dtype))
 
 
+def token_places(texts: Sequence[str], model: str = "") -> Call[list[list[tuple[int, int]]]]:
+    """Where each token of each text begins and ends, in characters, as the embedding model's tokenizer sees it."""
+    request = embed_pb2.TokenizeRequest(model=model, texts=_strings("texts", texts))
+    return Call(f"{EMBED}Tokenize", request, embed_pb2.TokenizeResponse, reading.token_places)
+
+
 def embed_model(model: str = "") -> Call[results.Model]:
     """The embedding model in service: everything a client must know of it."""
     request = embed_pb2.GetModelRequest(model=model)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import grpc
 
+from siftline.chunking import PARENT, Chunking, chunked, superfluous
 from siftline.client import AsyncClient
 from siftline.errors import SiftlineError
 from siftline.results import Document, FieldType
@@ -47,9 +48,10 @@ async def index(
     *,
     fields: Mapping[str, FieldType] | None = None,
     language: str = "english",
+    chunking: Chunking | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Upserts those of the documents that the collection lacks or holds otherwise.
+    """Upserts those of the documents that the collection lacks or holds otherwise; with `chunking`, their chunks.
 
     A collection that does not exist is created, with `fields` to filter by, words stemmed by the rules of `language`.
     Raises SiftlineError for what the server refuses; all that was reported as written is durable.
@@ -60,7 +62,7 @@ async def index(
 
     async def step(batch: list[Document]) -> None:
         try:
-            await _step(patient, collection, batch, progress)
+            await _step(patient, collection, batch, chunking, progress)
             report(progress)
         finally:
             room.release()
@@ -84,15 +86,21 @@ async def _ensure(client: AsyncClient, collection: str, fields: Mapping[str, Fie
         await client.create_collection(collection, fields, language=language)
 
 
-async def _step(client: AsyncClient, collection: str, batch: list[Document], progress: Progress) -> None:
-    held = await _patiently(lambda: client.get(collection, [document.id for document in batch]))
+async def _step(
+    client: AsyncClient, collection: str, batch: list[Document], chunking: Chunking | None, progress: Progress
+) -> None:
+    wanted = await _patiently(lambda: chunked(client, batch, chunking)) if chunking else batch
+    held = await _patiently(lambda: client.get(collection, [document.id for document in wanted]))
     known = {document.id: document for document in held}
-    changed = [document for document in batch if not _same(document, known.get(document.id))]
+    changed = [document for document in wanted if not _same(document, known.get(document.id))]
     if changed:
         done = await _patiently(lambda: client.upsert(collection, changed))
         progress.tokens += done.tokens
-    progress.written += len(changed)
-    progress.unchanged += len(batch) - len(changed)
+    if chunking and (left_over := superfluous(wanted, held)):
+        await _patiently(lambda: client.delete(collection, left_over))
+    written = len({document.metadata[PARENT] for document in changed}) if chunking else len(changed)
+    progress.written += written
+    progress.unchanged += len(batch) - written
 
 
 def _same(wanted: Document, held: Document | None) -> bool:

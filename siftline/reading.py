@@ -48,6 +48,10 @@ def reranked(response: rerank_pb2.RerankResponse) -> list[results.Reranked]:
     ]
 
 
+def token_places(response: embed_pb2.TokenizeResponse) -> list[list[tuple[int, int]]]:
+    return [list(zip(text.starts, text.ends, strict=True)) for text in response.texts]
+
+
 def embed_model(response: embed_pb2.GetModelResponse) -> results.Model:
     return results.Model(
         dimensions=response.dimensions,

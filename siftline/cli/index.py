@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from siftline import documents, indexing
+from siftline.chunking import Chunking
 from siftline.cli import server
 from siftline.client import AsyncClient
 from siftline.results import FieldType
@@ -25,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME:tag|number|time|geo",
         help="metadata to filter by, for a collection that is created; may be repeated",
     )
+    parser.add_argument(
+        "--chunk-tokens",
+        type=int,
+        default=0,
+        help="cut documents into so many tokens; search with --collapse parent",
+    )
+    parser.add_argument("--chunk-overlap", type=int, default=32, help="tokens that a chunk shares with the one before")
     parser.add_argument("--language", default="english", help="of a collection that is created: how words are stemmed")
     parser.add_argument("--json", action="store_true", help="no progress bar; print what was done as JSON")
     server.add_address(parser)
@@ -44,13 +52,29 @@ async def _index(options: argparse.Namespace) -> None:
     total = sum(1 for _ in read())
     async with AsyncClient(**server.connection(options)) as client:
         with bar(collection, total, hidden=options.json) as report:
-            created = {"fields": dict(options.field), "language": options.language}
-            done = await indexing.index(client, collection, read(), **created, report=report)
+            done = await indexing.index(
+                client,
+                collection,
+                read(),
+                fields=dict(options.field),
+                language=options.language,
+                chunking=_chunking(options),
+                report=report,
+            )
     if options.json:
         facts = {"collection": collection, "documents": total, "written": done.written, "unchanged": done.unchanged}
         print(json.dumps(facts | {"tokens": done.tokens, "seconds": round(time.monotonic() - started, 3)}))
     else:
         print(f"{collection}: {done.written} documents written, {done.unchanged} were there already")
+
+
+def _chunking(options: argparse.Namespace) -> Chunking | None:
+    if not options.chunk_tokens:
+        return None
+    try:
+        return Chunking(options.chunk_tokens, options.chunk_overlap)
+    except ValueError as error:
+        raise documents.UnreadableSource(str(error)) from error
 
 
 def collection_name(source: Path) -> str:
