@@ -49,7 +49,9 @@ def test_images_hold_what_the_tests_ran_with() -> None:
     tested = set((ROOT / "requirements/runtime.txt").read_text().splitlines())
     tested |= {line.partition(";")[0] for line in tested}
     for name in ("gateway", "model-service"):
-        assert set((ROOT / f"requirements/{name}.txt").read_text().splitlines()[1:]) <= tested
+        lines = (ROOT / f"requirements/{name}.txt").read_text().splitlines()[1:]
+        assert {line.partition(" ")[0] for line in lines} <= tested
+        assert all(" --hash=sha256:" in line for line in lines)
 
 
 @pytest.fixture
