@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 
+from gateway.api.cache import CacheServicer
 from gateway.api.embed import EmbedServicer
 from gateway.api.guarded import guarded
 from gateway.api.rerank import RerankServicer
@@ -11,6 +12,7 @@ from gateway.api.search import SearchServicer
 from gateway.audit import Audit
 from gateway.auth.interceptor import Authorization
 from gateway.auth.keys import Keys
+from gateway.cache_contents import CacheContents
 from gateway.clients import EmbedClient, RerankClient, Service
 from gateway.embedder import Embedder
 from gateway.embedding_cache import EmbeddingCache
@@ -31,6 +33,7 @@ from gateway.tasks import end
 from serving.errors import StartupError
 from serving.health import Health
 from serving.tls import files, server_context
+from siftline.cache.v1 import cache_pb2, cache_pb2_grpc
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from siftline.search.v1 import search_pb2, search_pb2_grpc
@@ -39,6 +42,7 @@ SERVICES = (
     search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
     embed_pb2.DESCRIPTOR.services_by_name["EmbedService"].full_name,
     rerank_pb2.DESCRIPTOR.services_by_name["RerankService"].full_name,
+    cache_pb2.DESCRIPTOR.services_by_name["CacheService"].full_name,
 )
 
 
@@ -56,13 +60,14 @@ class App:
         self._rerank = RerankClient(rerank) if settings.rerank else None
         try:
             self._cache = _cache(settings)
+            self._contents = CacheContents(settings.cache_url) if settings.cache_url else None
             self._index = RedisIndex(
                 settings.index_url,
                 timeout_s=settings.index_timeout_s,
                 ef_runtime=settings.index_ef_runtime,
                 durable=settings.index_durable,
             )
-            self._quota = Quota(settings.quota_url or settings.cache_url)
+            self._quota = Quota(settings.url_of_quotas)
         except ValueError as error:
             raise StartupError(f"cache, index or quota URL: {error}") from error
         self._registry = Registry(self._index.redis, self._index, settings.index_timeout_s)
@@ -83,10 +88,13 @@ class App:
         return self._http.port if self._http is not None else 0
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Adds the three services."""
+        """Adds the services."""
         search_pb2_grpc.add_SearchServiceServicer_to_server(self._core.search, server)
         embed_pb2_grpc.add_EmbedServiceServicer_to_server(self._core.embed, server)
         rerank_pb2_grpc.add_RerankServiceServicer_to_server(self._core.rerank, server)
+        cache = CacheServicer(self._contents, self._embed)
+        described = cache_pb2.DESCRIPTOR.services_by_name["CacheService"]
+        cache_pb2_grpc.add_CacheServiceServicer_to_server(guarded(cache, described, self._quota, self._audit), server)
 
     def _servicers(self) -> Core:
         settings = self._settings
@@ -137,6 +145,8 @@ class App:
         await self.drain()
         if self._cache is not None:
             await self._cache.aclose()
+        if self._contents is not None:
+            await self._contents.aclose()
         await self._quota.aclose()
         if self._audit is not None:
             self._audit.close()

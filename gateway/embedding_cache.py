@@ -13,14 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway import metrics
 from gateway.breaker import Breaker
+from gateway.cache_connection import CacheConnection
 from gateway.tasks import end
 
 log = logging.getLogger(__name__)
@@ -67,14 +65,7 @@ class EmbeddingCache:
     """Rows by key. `get` is one MGET; `put` returns at once and a task writes in pipelines, off the reply's path."""
 
     def __init__(self, url: str, *, ttl_s: int, budget_s: float) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=1.0,
-            socket_connect_timeout=1.0,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=256,
-        )
+        self._redis = CacheConnection(url)
         self._ttl_s = ttl_s
         self._budget_s = budget_s
         # one each: a full or read-only Redis refuses writes and still answers reads
@@ -135,7 +126,7 @@ class EmbeddingCache:
                     del self._pending[key]
 
     async def _write(self, batch: Mapping[bytes, Row]) -> None:
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self._redis.pipeline()
         size = 0
         for key, row in batch.items():
             value = encode(key, row)

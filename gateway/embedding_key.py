@@ -8,6 +8,7 @@ from siftline.embed.v1 import embed_pb2
 from siftline.embed.v1.embed_pb2 import EmbedRequest, GetModelResponse
 
 _PREFIX = b"siftline:e1:"
+_CHARACTERS = 16
 # Everything of a request is in the key but these: they are no facts of a vector, or are in it resolved, text by text.
 # A field that a later version adds is in the key without anyone thinking of it.
 _LEFT_OUT = ("model", "texts", "priority", "prompt_name", "prompt_text", "prompt_texts", "fingerprint")
@@ -31,7 +32,17 @@ def digest_key(fingerprint: str, parts: Iterable[bytes]) -> bytes:
     for part in (fingerprint.encode(), *parts):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
-    return _PREFIX + fingerprint[:16].encode() + b":" + digest.digest()
+    return prefix_of(fingerprint) + digest.digest()
+
+
+def prefix_of(fingerprint: str) -> bytes:
+    """What keys of a model begin with; of all models when it is empty."""
+    return _PREFIX + (fingerprint[:_CHARACTERS].encode() + b":" if fingerprint else b"")
+
+
+def fingerprint_of(key: bytes) -> str:
+    """The first characters of the model's."""
+    return key[len(_PREFIX) : len(_PREFIX) + _CHARACTERS].decode(errors="replace")
 
 
 def _prompts(request: EmbedRequest, model: GetModelResponse) -> Sequence[str]:

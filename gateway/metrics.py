@@ -93,6 +93,12 @@ for _service in ("embed", "rerank"):
     MODEL_READY.labels(_service)
 
 
+def cache_hit_ratio() -> float:
+    """Of the texts that this process looked up, each once per request; 0 when there were none."""
+    counts = {outcome: CACHE_TEXTS.labels(outcome)._value.get() for outcome in ("hit", "miss", "coalesced")}
+    return float(counts["hit"] / (sum(counts.values()) or 1))
+
+
 class Stopwatch:
     """Time of one stage, in microseconds once it has ended."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from gateway.cache_connection import CLUSTER
 from serving.settings import ServerSettings
 
 
@@ -44,7 +45,7 @@ class GatewaySettings(ServerSettings):
     )
     quota_url: str = Field(
         "",
-        description="Redis of the keys' quotas; empty takes the cache's. Without either each gateway counts for itself",
+        description="Redis of the keys' quotas; empty takes the cache's; without, or in a cluster, each counts alone",
     )
     default_deadline_s: float = Field(
         30.0, gt=0, description="time for a call whose client set no deadline; lower it to shed lost callers sooner"
@@ -55,7 +56,10 @@ class GatewaySettings(ServerSettings):
         description="how often the models are asked for their fingerprint; also how soon readiness follows them",
     )
 
-    cache_url: str = Field("redis://127.0.0.1:6379/0", description="Redis of the embedding cache; empty caches nothing")
+    cache_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Redis of the embedding cache; cluster+redis://NODE for a cluster, rediss:// with TLS, empty: none",
+    )
     cache_ttl_s: int = Field(7 * 86_400, gt=0, description="life of a cached vector; shorter where memory is short")
     cache_budget_s: float = Field(
         0.02,
@@ -99,6 +103,11 @@ class GatewaySettings(ServerSettings):
     upsert_overlap: int = Field(
         3, ge=1, le=64, description="upsert batches being embedded at once; more keeps a large embed service busy"
     )
+
+    @property
+    def url_of_quotas(self) -> str:
+        """A key's quotas are changed together, which a cluster can't."""
+        return self.quota_url or ("" if self.cache_url.startswith(CLUSTER) else self.cache_url)
 
     @property
     def worker_changes(self) -> dict[str, object]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from siftline import reading, results
+from siftline.cache.v1 import cache_pb2
 from siftline.embed.v1 import embed_pb2
 from siftline.rerank.v1 import rerank_pb2
 from siftline.results import Document
@@ -18,6 +19,7 @@ from siftline.search.v1 import search_pb2
 
 Result = TypeVar("Result")
 
+CACHE = "/siftline.cache.v1.CacheService/"
 EMBED = "/siftline.embed.v1.EmbedService/"
 RERANK = "/siftline.rerank.v1.RerankService/"
 SEARCH = "/siftline.search.v1.SearchService/"
@@ -81,6 +83,17 @@ def token_places(texts: Sequence[str], model: str = "") -> Call[list[list[tuple[
     """Where each token of each text begins and ends, in characters, as the embedding model's tokenizer sees it."""
     request = embed_pb2.TokenizeRequest(model=model, texts=_strings("texts", texts))
     return Call(f"{EMBED}Tokenize", request, embed_pb2.TokenizeResponse, reading.token_places)
+
+
+def cache_stats() -> Call[results.CacheStats]:
+    """What the gateway's embedding cache holds."""
+    return Call(f"{CACHE}Stats", cache_pb2.StatsRequest(), cache_pb2.StatsResponse, reading.cache_stats)
+
+
+def cache_purge(fingerprint: str = "") -> Call[int]:
+    """Forgets the vectors of a model, of all models without one; how many there were."""
+    request = cache_pb2.PurgeRequest(fingerprint=fingerprint)
+    return Call(f"{CACHE}Purge", request, cache_pb2.PurgeResponse, lambda response: int(response.entries))
 
 
 def embed_model(model: str = "") -> Call[results.Model]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from google.protobuf import json_format
 
 from siftline import results
+from siftline.cache.v1 import cache_pb2
 from siftline.embed.v1 import embed_pb2
 from siftline.rerank.v1 import rerank_pb2
 from siftline.search.v1 import search_pb2
@@ -46,6 +47,11 @@ def reranked(response: rerank_pb2.RerankResponse) -> list[results.Reranked]:
     return [
         results.Reranked(each.index, each.logit, each.score, each.windows, each.truncated) for each in response.results
     ]
+
+
+def cache_stats(response: cache_pb2.StatsResponse) -> results.CacheStats:
+    models = (results.CachedModel(one.fingerprint, one.entries, one.bytes, one.in_service) for one in response.models)
+    return results.CacheStats(tuple(models), response.hit_ratio)
 
 
 def token_places(response: embed_pb2.TokenizeResponse) -> list[list[tuple[int, int]]]:

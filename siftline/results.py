@@ -173,6 +173,24 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class CachedModel:
+    """fingerprint: its first 16 characters; bytes: of values; in_service: whether it is the model that embeds now."""
+
+    fingerprint: str
+    entries: int
+    bytes: int
+    in_service: bool
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """models: most entries first; hit_ratio: of the texts that the gateway looked up since it was started."""
+
+    models: tuple[CachedModel, ...]
+    hit_ratio: float
+
+
+@dataclass(frozen=True)
 class SearchTimings:
     total_us: int
     embed_us: int

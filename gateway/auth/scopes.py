@@ -15,6 +15,7 @@ class Scope(Enum):
 
 _METHODS: dict[str, dict[Scope, tuple[str, ...]]] = {
     "/siftline.embed.v1.EmbedService/": {Scope.EMBED: ("Embed", "GetModel", "Tokenize", "Decode")},
+    "/siftline.cache.v1.CacheService/": {Scope.ADMIN: ("Stats", "Purge")},
     "/siftline.rerank.v1.RerankService/": {Scope.RERANK: ("Rerank", "GetModel")},
     "/siftline.search.v1.SearchService/": {
         Scope.SEARCH: ("Search", "Get", "Count", "GetCollection", "ListCollections"),

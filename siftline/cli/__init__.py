@@ -5,11 +5,11 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from siftline.cli import calibrate, eval, export, index, models, plan, rollout, search, serve, status, up
+from siftline.cli import cache, calibrate, eval, export, index, models, plan, rollout, search, serve, status, up
 from siftline.documents import UnreadableSource
 from siftline.errors import SiftlineError
 
-COMMANDS = (up, serve, export, index, search, status, models, eval, calibrate, rollout, plan)
+COMMANDS = (up, serve, export, index, search, status, models, eval, calibrate, rollout, plan, cache)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

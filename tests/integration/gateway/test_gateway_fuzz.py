@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
+from siftline.cache.v1 import cache_pb2
 from siftline.embed.v1 import embed_pb2
 from siftline.rerank.v1 import rerank_pb2
 from siftline.search.v1 import search_pb2 as pb
@@ -12,7 +13,7 @@ from tests.running.fuzzing import fuzz
 
 METHODS = [
     method
-    for module in (embed_pb2, rerank_pb2, pb)
+    for module in (embed_pb2, rerank_pb2, cache_pb2, pb)
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]

@@ -16,6 +16,7 @@ from gateway.app import SERVICES
 from gateway.auth.keys import Keys
 from gateway.auth.scopes import NEEDED, Scope
 from serving.errors import Unauthenticated
+from siftline.cache.v1 import cache_pb2
 from siftline.embed.v1 import embed_pb2
 from siftline.rerank.v1 import rerank_pb2
 from siftline.search.v1 import search_pb2 as pb
@@ -64,7 +65,7 @@ async def guarded(gateways: Any, redis_server: Any, tmp_path: Path) -> Any:
 
 
 async def test_every_method_has_its_scope() -> None:
-    services = (embed_pb2, rerank_pb2, pb)
+    services = (embed_pb2, rerank_pb2, cache_pb2, pb)
     methods = {
         f"/{service.full_name}/{method.name}"
         for module in services
