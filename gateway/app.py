@@ -55,8 +55,8 @@ class App:
         self._audit = Audit(settings.audit_log) if settings.audit_log is not None else None
         self._keys = Keys(settings.keys_file) if settings.keys_file is not None else None
         tls = files("services", settings.services_tls_ca, settings.services_tls_cert, settings.services_tls_key)
-        self._embed = EmbedClient(Service(settings.embed, settings.max_message_bytes, tls))
-        rerank = Service(settings.rerank, settings.max_message_bytes, tls)
+        self._embed = EmbedClient(Service(settings.embed, settings.max_message_bytes, tls, settings.hedge_after_s))
+        rerank = Service(settings.rerank, settings.max_message_bytes, tls, settings.hedge_after_s)
         self._rerank = RerankClient(rerank) if settings.rerank else None
         try:
             self._cache = _cache(settings)

@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 from gateway import metrics
 from gateway.caller import CALLER
 from gateway.deadline import Deadline
+from gateway.hedging import Hedging
 from serving.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -71,6 +72,7 @@ class Service:
     target: str
     max_message_bytes: int = 64 << 20
     tls: TLS | None = None
+    hedge_after_s: float = 0.0
 
 
 def open_channel(service: Service, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
@@ -110,6 +112,7 @@ class ModelClient(Generic[Model]):
             return _Connection(channel, stub(channel))
 
         self._connection = connection(connect, service.tls, "services")
+        self._hedging = Hedging(self.service, service.hedge_after_s)
         self._ask = ask
         self._model: Model | None = None
         self._others: dict[str, Model] = {}
@@ -167,6 +170,12 @@ class ModelClient(Generic[Model]):
         for each in self._connection.all():
             await each.channel.close()
 
+    async def _compute(self, method: str, request: Any, deadline: Deadline) -> Any:
+        """As `_call`; someone waits for an interactive one."""
+        if request.priority == embed_pb2.PRIORITY_BULK:
+            return await self._call(method, request, deadline)
+        return await self._hedging.run(lambda: self._call(method, request, deadline))
+
     async def _call(self, method: str, request: Any, deadline: Deadline) -> Any:
         try:
             call = getattr(self._connection.current().stub, method)
@@ -190,7 +199,7 @@ class EmbedClient(ModelClient[embed_pb2.GetModelResponse]):
 
     async def embed(self, request: embed_pb2.EmbedRequest, deadline: Deadline) -> embed_pb2.EmbedResponse:
         """Vectors straight from the service."""
-        response: embed_pb2.EmbedResponse = await self._call("Embed", request, deadline)
+        response: embed_pb2.EmbedResponse = await self._compute("Embed", request, deadline)
         CALLER.get().tokens += sum(response.token_counts)
         return response
 
@@ -215,7 +224,7 @@ class RerankClient(ModelClient[rerank_pb2.GetModelResponse]):
 
     async def rerank(self, request: rerank_pb2.RerankRequest, deadline: Deadline) -> rerank_pb2.RerankResponse:
         """Scores straight from the service."""
-        response: rerank_pb2.RerankResponse = await self._call("Rerank", request, deadline)
+        response: rerank_pb2.RerankResponse = await self._compute("Rerank", request, deadline)
         CALLER.get().tokens += response.tokens
         return response
 

@@ -11,6 +11,7 @@ from serving.telemetry import SECONDS
 CACHE_OUTCOMES = ("hit", "miss", "coalesced", "duplicate")
 CACHE_OPERATIONS = ("get", "set")
 CACHE_ERRORS = ("timeout", "connection", "response", "corrupt", "skipped", "dropped")
+WINNERS = ("first", "second")
 STAGES = ("embed", "recall", "rerank", "store")
 DEGRADED = ("RERANK_TIMEOUT", "RERANK_UNAVAILABLE", "RERANK_OVERLOADED", "EMBED_UNAVAILABLE")
 
@@ -57,6 +58,9 @@ ADMITTED = Gauge(
 QUOTA_REFUSED = Counter(
     "siftline_quota_refused_total", "Calls refused because their key had used up its quota", ["quota"]
 )
+HEDGED = Counter(
+    "siftline_hedged_total", "Calls to a service that were tried twice because they were slow", ["service", "winner"]
+)
 AUDIT_FAILURES = Counter("siftline_audit_failures_total", "Lines that the audit log could not take")
 QUOTA_ALONE = Counter(
     "siftline_quota_alone_total", "Charges made by this gateway for itself because Redis did not answer in time"
@@ -90,6 +94,8 @@ for _kind in ("search", "upsert"):
 for _quota in ("requests", "tokens"):
     QUOTA_REFUSED.labels(_quota)
 for _service in ("embed", "rerank"):
+    for _winner in WINNERS:
+        HEDGED.labels(_service, _winner)
     MODEL_READY.labels(_service)
 
 

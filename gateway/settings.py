@@ -37,6 +37,12 @@ class GatewaySettings(ServerSettings):
     )
     services_tls_cert: Path | None = Field(None, description="PEM file of the certificate to show to the services")
     services_tls_key: Path | None = Field(None, description="PEM file of that certificate's key")
+    hedge_after_s: float = Field(
+        0.0,
+        ge=0,
+        description="an interactive call to a service that takes longer is tried at another replica too, at most one "
+        "in twenty; set it to the 95th percentile where there are several replicas, 0 never",
+    )
     keys_file: Path | None = Field(
         None, description="TOML file of API keys (gateway/auth/keys.py); without one, everyone may call everything"
     )

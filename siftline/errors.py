@@ -1,5 +1,7 @@
 """What a call that failed raises."""
 
+import re
+
 import grpc
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
@@ -61,8 +63,13 @@ _HANDSHAKES = {
 }
 
 
+_TOO_LARGE = re.compile(r"message larger than max \((\d+) vs\. (\d+)\)")
+
+
 def explained(details: str) -> str:
-    """gRPC's message, or one line for people where a connection failed for its TLS. The address stays in it."""
+    """gRPC's message, or one line for people where a message was too large, or a connection failed for its TLS."""
+    if match := _TOO_LARGE.search(details):
+        return f"message: {match[1]} bytes; the limit is {match[2]}"
     _, last, problem = details.partition("last error: ")
     for words, meaning in _HANDSHAKES.items():
         if last and words in problem:

@@ -79,6 +79,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
     faults: Faults = field(default_factory=Faults)
     calls: list[list[str]] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)  # of the last call
+    seconds_left: float = 0.0
     seed: str = ""  # another seed is another model: other vectors
 
     async def Embed(
@@ -86,6 +87,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
     ) -> embed_pb2.EmbedResponse:
         self.calls.append(list(request.texts))
         self.metadata = dict(context.invocation_metadata())
+        self.seconds_left = context.time_remaining()
         await self.faults.strike()
         check_text("texts", max(request.texts, key=len), MAX_TEXT_BYTES)
         dimensions = request.dimensions or DIMENSIONS

@@ -1,0 +1,63 @@
+"""The gateway's calls to its services: time handed on, a slow replica got round, messages that are too large."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+
+import siftline
+from gateway import metrics
+from siftline.embed.v1 import embed_pb2
+from tests.fakes.services import FakeEmbed, FakeServer
+
+
+async def answers(gateway: Any, count: int, timeout: float) -> list[grpc.StatusCode]:
+    """To so many different texts, one after the other."""
+    codes = []
+    for number in range(count):
+        codes.append(await gateway.embeds.Embed(embed_pb2.EmbedRequest(texts=[f"t{number}"]), timeout=timeout).code())
+    return codes
+
+
+async def test_a_service_gets_what_is_left_of_the_callers_time(gateway: Any) -> None:
+    for seconds in (5.0, 500.0):
+        await gateway.embeds.Embed(embed_pb2.EmbedRequest(texts=[f"for {seconds}"]), timeout=seconds)
+        assert seconds - 4 < gateway.embed.seconds_left <= seconds + 2  # the wire rounds long times up
+    await gateway.embeds.Embed(embed_pb2.EmbedRequest(texts=["as long as it takes"]))
+    assert 20 < gateway.embed.seconds_left <= 32  # the gateway's own default
+
+
+async def test_a_slow_replica_is_got_round_within_a_budget(gateways: Any, redis_server: Any) -> None:
+    replicas = [FakeServer(FakeEmbed()) for _ in range(2)]
+    for replica in replicas:
+        await replica.start()
+    target = "ipv4:" + ",".join(replica.target for replica in replicas)
+    facts: dict[str, Any] = {"embed": target, "cache_url": "", "model_refresh_s": 60.0}  # none of its calls in between
+    hedging = await gateways.start(redis_server.url, hedge_after_s=0.05, **facts)
+    plain = await gateways.start(redis_server.url, **facts)
+    for gateway in (hedging, plain):
+        await gateway.until_ready()
+        assert set(await answers(gateway, 4, timeout=10)) == {grpc.StatusCode.OK}
+    assert all(replica.servicer.calls for replica in replicas)  # both are called in turn
+    replicas[0].servicer.faults.delay = 60.0
+    before = metrics.HEDGED.labels("embed", "second")._value.get()
+    assert set(await answers(hedging, 8, timeout=5)) == {grpc.StatusCode.OK}
+    assert metrics.HEDGED.labels("embed", "second")._value.get() > before
+    assert grpc.StatusCode.DEADLINE_EXCEEDED in await answers(plain, 2, timeout=1)
+    replicas[1].servicer.faults.delay = 60.0
+    called = sum(len(replica.servicer.calls) for replica in replicas)
+    requests = [embed_pb2.EmbedRequest(texts=[f"s{number}"]) for number in range(40)]
+    codes = await asyncio.gather(*(hedging.embeds.Embed(request, timeout=1).code() for request in requests))
+    assert set(codes) == {grpc.StatusCode.DEADLINE_EXCEEDED}
+    assert sum(len(replica.servicer.calls) for replica in replicas) - called <= 40 + 12  # the budget, not twice as many
+    for replica in replicas:
+        await replica.stop()
+
+
+async def test_a_message_that_is_too_large_is_told_with_the_limit(gateways: Any, redis_server: Any) -> None:
+    gateway = await gateways.start(redis_server.url)
+    await gateway.until_ready()
+    async with siftline.AsyncClient(gateway.target) as client:
+        with pytest.raises(siftline.SiftlineError, match=r"^message: \d+ bytes; the limit is 67108864$"):
+            await client.embed(["x" * (1 << 20)] * 65)
