@@ -20,16 +20,19 @@ _INTRODUCTION = """\
 # Faults
 
 What clients see when parts die, hang, fill up or are cut off, and how long it takes until nobody notices any more.
-Written by `make faults` ({day}, commit {commit}, {cores} cores: {processor}); CI runs all but the slowest rows and
-fails when a code is not among those that a row allows, when a write that was acknowledged is gone, or when the system
-does not come back by itself.
+Written by `make faults` ({day}, commit {commit}, {cores} cores: {processor}).
+CI runs all but the slowest rows and fails when a code is not among those that a row allows, when a write that was
+acknowledged is gone, or when the system does not come back by itself.
 
 Real processes: a gateway, both services with their tritonservers, one Redis for the cache and one for the index, each
 watched as `siftline serve` does. Clients search and write without pause and without retries, with five seconds each.
-A degraded search is one answered in recall order, or by words alone. *Whole again* counts from the blow to the first
-of three searches in a row with both stages and an acknowledged write; where a fault is held and then taken away, from
-its end. A part that is stopped for good is killed by whoever watches it after {silent:.0f} s here, after a minute
-where it is deployed.
+In brackets are the reasons for which searches were degraded: answered in recall order, or by words alone. *Whole again*
+counts from the blow, or from the end of a fault that is held and then taken away, to the first of searches with both
+stages and of acknowledged writes that go on for two seconds (a third of one where it was held). A part that is stopped
+for good is killed by whoever watches it after {silent:.0f} s here, after a minute where it is deployed.
+
+A FLUSHALL of the index is what it says: from then on the collection is NOT_FOUND. Certificates are in
+[security.md](security.md).
 
 """
 
@@ -82,10 +85,11 @@ def write(rows: Sequence[Row], section: str, file: Path) -> None:
 
 
 def _counts(codes: Counter[str], degraded: Counter[str]) -> str:
-    parts = [f"{count} {code}" for code, count in codes.most_common()]
-    if degraded:
-        parts.insert(1, f"of them {', '.join(f'{count} {reason}' for reason, count in degraded.most_common())}")
-    return ", ".join(parts)
+    counts = dict(codes.most_common())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in degraded.most_common())
+    if reasons:
+        counts["OK (" + reasons + ")"] = counts.pop("OK")
+    return ", ".join(f"{count} {code}" for code, count in counts.items())
 
 
 def _introduction() -> str:
