@@ -70,7 +70,8 @@ class Search:
         scored = await self._reranking.score(query.text, passages, left, wanted)
         if isinstance(scored, Degradation):
             found.degraded.append(scored)
-            found.crowded = left >= PATIENT_S and scored in (Degradation.RERANK_OVERLOADED, Degradation.RERANK_TIMEOUT)
+            # Not for a timeout: a reranker that hangs is no reason to refuse searches that do without it.
+            found.crowded = scored is Degradation.RERANK_OVERLOADED and left >= PATIENT_S
             return False
         calibration = _calibration_for(collection, scored.fingerprint, query)
         weight = collection.recall_weight if query.recall_weight is None else query.recall_weight
