@@ -43,7 +43,7 @@ lint: .venv/dev.stamp
 	cd protos && ../$(BIN)/buf lint
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(MAKE) --no-print-directory protos OUT="$$scratch" && \
 	diff <(cd "$$scratch" && find . -type f | sort | xargs sha256sum) \
-	    <(find ./siftline -name '*_pb2*.py*' -not -path '*/__pycache__/*' | sort | xargs sha256sum) \
+	    <(find ./siftline ./gateway -name '*_pb2*.py*' -not -path '*/__pycache__/*' | sort | xargs sha256sum) \
 	    || { echo "generated code is out of step: run make protos" >&2; exit 1; }
 
 format: .venv/dev.stamp
@@ -65,7 +65,7 @@ build/bench-venv/peers.stamp: benchmarks/peers/infinity.txt
 OUT := .
 protos: .venv/dev.stamp
 	@$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(OUT) --pyi_out=$(OUT) --grpc_python_out=$(OUT) \
-	    $$(cd protos && find siftline -name '*.proto')
+	    $$(cd protos && find siftline gateway -name '*.proto')
 
 lock: .venv/dev.stamp
 	$(BIN)/python requirements/lock.py

@@ -4,16 +4,20 @@ import asyncio
 
 import grpc
 
+from gateway.api import kserve
 from gateway.api.cache import CacheServicer
 from gateway.api.embed import EmbedServicer
 from gateway.api.guarded import guarded
 from gateway.api.rerank import RerankServicer
 from gateway.api.search import SearchServicer
+from gateway.api.tei.embedding import TeiEmbed, TeiInfo, TeiTokenize
+from gateway.api.tei.reranking import TeiPredict, TeiRerank
 from gateway.audit import Audit
 from gateway.auth.interceptor import Authorization
 from gateway.auth.keys import Keys
 from gateway.cache_contents import CacheContents
 from gateway.clients import EmbedClient, RerankClient, Service
+from gateway.dialects import tei_pb2, tei_pb2_grpc
 from gateway.embedder import Embedder
 from gateway.embedding_cache import EmbeddingCache
 from gateway.http.application import Core, application
@@ -43,6 +47,7 @@ SERVICES = (
     embed_pb2.DESCRIPTOR.services_by_name["EmbedService"].full_name,
     rerank_pb2.DESCRIPTOR.services_by_name["RerankService"].full_name,
     cache_pb2.DESCRIPTOR.services_by_name["CacheService"].full_name,
+    *(service.full_name for service in tei_pb2.DESCRIPTOR.services_by_name.values()),
 )
 
 
@@ -88,13 +93,23 @@ class App:
         return self._http.port if self._http is not None else 0
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Adds the services."""
+        """Adds the services, and those of other servers beside them."""
         search_pb2_grpc.add_SearchServiceServicer_to_server(self._core.search, server)
         embed_pb2_grpc.add_EmbedServiceServicer_to_server(self._core.embed, server)
         rerank_pb2_grpc.add_RerankServiceServicer_to_server(self._core.rerank, server)
         cache = CacheServicer(self._contents, self._embed)
         described = cache_pb2.DESCRIPTOR.services_by_name["CacheService"]
         cache_pb2_grpc.add_CacheServiceServicer_to_server(guarded(cache, described, self._quota, self._audit), server)
+        self._register_dialects(server)
+
+    def _register_dialects(self, server: grpc.aio.Server) -> None:
+        core = self._core
+        tei_pb2_grpc.add_InfoServicer_to_server(TeiInfo(core.embed), server)
+        tei_pb2_grpc.add_EmbedServicer_to_server(TeiEmbed(core.embed), server)
+        tei_pb2_grpc.add_TokenizeServicer_to_server(TeiTokenize(core.embed), server)
+        tei_pb2_grpc.add_RerankServicer_to_server(TeiRerank(core.rerank), server)
+        tei_pb2_grpc.add_PredictServicer_to_server(TeiPredict(core.rerank), server)
+        kserve.add_to(server, kserve.KServeServicer(core.embed, core.rerank, self._health))
 
     def _servicers(self) -> Core:
         settings = self._settings

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from gateway.auth.scopes import Scope
 from gateway.quota.limits import UNLIMITED, Limits
+from serving.errors import PermissionDenied
 
 
 @dataclass(slots=True)
@@ -17,7 +19,13 @@ class Caller:
     name: str = ""
     tenant: str = ""
     limits: Limits = UNLIMITED
+    scopes: frozenset[Scope] = frozenset(Scope)
     tokens: int = 0
+
+    def require(self, scope: Scope) -> None:
+        """Raises PermissionDenied unless the caller may do this. Without keys everyone may do everything."""
+        if scope not in self.scopes:
+            raise PermissionDenied(f"the API key lacks the scope {scope.value!r}")
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039 what nobody pays for is not counted

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from gateway.auth.scopes import Scope
 from gateway.caller import Caller
 from gateway.quota.limits import Limits
-from serving.errors import PermissionDenied, StartupError, Unauthenticated
+from serving.errors import StartupError, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +47,12 @@ class Key(BaseModel):
 
     def caller(self) -> Caller:
         """For one call made with this key."""
-        return Caller(self.name, self.tenant, Limits(self.requests_per_second, self.tokens_per_minute))
+        return Caller(self.name, self.tenant, Limits(self.requests_per_second, self.tokens_per_minute), self.scopes)
 
     @field_validator("expires")
     @classmethod
     def _in_utc(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-    def require(self, scope: Scope | None) -> None:
-        """Raises PermissionDenied unless the key has the scope; None is one that no key has."""
-        if scope is None or scope not in self.scopes:
-            raise PermissionDenied(f"the API key lacks the scope {scope.value if scope else 'for this method'!r}")
 
     @property
     def expired(self) -> bool:

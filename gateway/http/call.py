@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.auth.keys import Key
-from gateway.auth.scopes import Scope
 from gateway.deadline import Deadline
 from serving.errors import InvalidArgument
 
@@ -26,16 +24,10 @@ class Call:
     query: bytes
     deadline: Deadline
     request_id: str
-    key: Key | None = None
     body: bytes = b""
 
     def time_remaining(self) -> float:
         return self.deadline.left
-
-    def require(self, scope: Scope) -> None:
-        """For routes whose body says what they do. Raises PermissionDenied."""
-        if self.key is not None:
-            self.key.require(scope)
 
     @property
     def priority(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.auth.keys import Key, Keys, secret_in
+from gateway.auth.keys import Keys, secret_in
 from gateway.auth.scopes import Scope
 from gateway.caller import CALLER
 from gateway.deadline import Deadline
@@ -77,8 +77,8 @@ class Endpoint:
     async def _reply(self, scope: Any, receive: Any, headers: dict[str, str], request_id: str) -> Reply:
         try:
             deadline = Deadline(timeout_of(headers, self._limits.default_deadline_s))
-            key = self._key(headers)
-            call = Call(headers, scope.get("path_params", {}), scope["query_string"], deadline, request_id, key)
+            self._enter(headers)
+            call = Call(headers, scope.get("path_params", {}), scope["query_string"], deadline, request_id)
             call.body = await body.read(receive, headers, self._limits.max_body_bytes, deadline)
             return await _while_there(self.operation.handle(call), receive)
         except SiftlineError as error:
@@ -89,15 +89,14 @@ class Endpoint:
             log.exception("unexpected error in %s %s", self.operation.method, self.operation.path)
             return self._refusal(Internal("internal error"))
 
-    def _key(self, headers: dict[str, str]) -> Key | None:
+    def _enter(self, headers: dict[str, str]) -> None:
         if self._keys is None or self.operation.open:
-            return None
-        key = self._keys.find(secret_in(headers))
+            return
+        caller = self._keys.find(secret_in(headers)).caller()
         if self.operation.scope is not None:
-            key.require(self.operation.scope)
-        CALLER.set(key.caller())
-        logs.note(key=key.name, tenant=key.tenant)
-        return key
+            caller.require(self.operation.scope)
+        CALLER.set(caller)
+        logs.note(key=caller.name, tenant=caller.tenant)
 
     def _refusal(self, error: SiftlineError) -> Reply:
         reply = self.dialect.refusal(error)

@@ -3,6 +3,7 @@
 import msgspec
 
 from gateway.auth.scopes import Scope
+from gateway.caller import CALLER
 from gateway.http.call import Call
 from gateway.http.dialects import infinity
 from gateway.http.dialects.tei import messages as asked
@@ -50,9 +51,9 @@ class Tei:
     async def by_shape(self, call: Call) -> Reply:
         shape = parsed(call.body, asked.Shape)
         if shape.texts is not msgspec.UNSET:
-            call.require(Scope.RERANK)
+            CALLER.get().require(Scope.RERANK)
             return await self._reranking.rerank(call)
-        call.require(Scope.EMBED)
+        CALLER.get().require(Scope.EMBED)
         if isinstance(shape.inputs, dict):
             return await self._embedding.similarity(call)
         return await self._embedding.embed(call)

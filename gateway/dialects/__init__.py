@@ -1,0 +1,1 @@
+"""Other servers' gRPC, generated from protos/gateway/dialects."""
