@@ -17,12 +17,13 @@ class Gateway(Served):
 
     def __init__(self, embed: Service, rerank_address: str = "", *, cached: bool) -> None:
         self.name = "gateway, cache hit" if cached else "gateway"
-        port, self._redis_port, self._metrics = free_ports(3)
+        port, self.http_port, self._redis_port, self._metrics = free_ports(4)
         self._address = f"127.0.0.1:{port}"
         self._embed = embed
         url = redis.embedded_url(self._redis_port)
         flags = {
             "listen": self._address,
+            "http": f"127.0.0.1:{self.http_port}",
             "metrics": f"127.0.0.1:{self._metrics}",
             "embed": embed.address,
             "rerank": rerank_address,

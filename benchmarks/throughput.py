@@ -50,10 +50,10 @@ async def _compare(
     async with running(ours, *peers.values()):
         for workload, (name, peer) in itertools.product(workloads, peers.items()):
             if plan.makes_sense(name, workload.name):
-                yield await _pairs(ours, peer, workload, options.pairs, options.seconds)
+                yield await compare(ours, peer, workload, options.pairs, options.seconds)
 
 
-async def _pairs(ours: System, peer: System, workload: Workload, pairs: int, seconds: float) -> list[dict[str, Any]]:
+async def compare(ours: System, peer: System, workload: Workload, pairs: int, seconds: float) -> list[dict[str, Any]]:
     """Runs of ours and of the peer in turn."""
     checked = workload.requests[:CHECKED_REQUESTS]
     worst = agreement(await ours.answer(checked), await peer.answer(checked))

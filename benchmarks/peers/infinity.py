@@ -7,12 +7,11 @@ client that does little more than write and read bytes.
 
 import asyncio
 import base64
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmarks.http_connection import HttpConnections
 from benchmarks.processes import Server, free_ports
 from benchmarks.systems import Answer, Served
 from benchmarks.workloads import Request
@@ -28,7 +27,7 @@ class Infinity(Served):
     def __init__(self, model: Path, precision: str, batch_size: int = 32) -> None:
         self.name = f"infinity-{precision}"
         (self._port,) = free_ports(1)
-        self._idle: list[HttpConnection] = []
+        self._http = HttpConnections(self._port)
         self._model = model.name
         flags = (
             f"--engine torch --device cpu --dtype {DTYPES[precision]} --batch-size {batch_size} --no-bettertransformer"
@@ -42,15 +41,14 @@ class Infinity(Served):
         for _ in range(600):
             self._server.require_running()
             try:
-                self._idle.append(await HttpConnection.open(self._port))
+                await self._http.open()
                 return
             except ConnectionRefusedError:
                 await asyncio.sleep(0.2)
         raise RuntimeError(f"{self.name} did not start")
 
     async def stop(self) -> None:
-        for connection in self._idle:
-            connection.close()
+        self._http.close()
         await self._server.stop()
 
     async def call(self, request: Request) -> Answer:
@@ -61,56 +59,13 @@ class Infinity(Served):
 
     async def _embed(self, request: Request) -> Answer:
         body = {"model": self._model, "input": request.texts, "encoding_format": "base64"}
-        reply = await self._post("/embeddings", body)
+        reply = await self._http.post("/embeddings", body)
         return np.stack([np.frombuffer(base64.b64decode(item["embedding"]), np.float32) for item in reply["data"]])
 
     async def _rerank(self, request: Request) -> Answer:
         body = {"model": self._model, "query": request.query, "documents": request.texts, "raw_scores": True}
-        reply = await self._post("/rerank", body)
+        reply = await self._http.post("/rerank", body)
         logits = np.empty(len(request.texts), np.float32)
         for result in reply["results"]:
             logits[result["index"]] = result["relevance_score"]
         return logits
-
-    async def _post(self, path: str, body: dict[str, Any]) -> Any:
-        connection = await self._connection()
-        reply = await connection.post(path, json.dumps(body).encode())
-        self._idle.append(connection)
-        return json.loads(reply)
-
-    async def _connection(self) -> "HttpConnection":
-        """An idle one that the server has not closed meanwhile, or a new one."""
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.closed:
-                return connection
-        return await HttpConnection.open(self._port)
-
-
-class HttpConnection:
-    """Just enough HTTP/1.1 for one server that always sends content-length."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def open(cls, port: int) -> "HttpConnection":
-        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 24))
-
-    async def post(self, path: str, body: bytes) -> bytes:
-        head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-        self._writer.write(f"{head}\r\n\r\n".encode() + body)
-        status, *headers = (await self._reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
-        length = next(int(header.split(b":")[1]) for header in headers if header.startswith(b"content-length:"))
-        reply = await self._reader.readexactly(length)
-        if b" 200 " not in status:
-            raise RuntimeError(f"{path}: {status!r} {reply[:200]!r}")
-        return reply
-
-    @property
-    def closed(self) -> bool:
-        return self._reader.at_eof()
-
-    def close(self) -> None:
-        self._writer.close()
