@@ -32,6 +32,8 @@ class _Guarded:
             if audit is not None and NEEDED[name] in (Scope.WRITE, Scope.ADMIN):
                 behaviour = audit.around(name, behaviour)
             setattr(self, method.name, behaviour)
+        if hasattr(servicer, "known_model"):  # no call: it costs nobody anything
+            self.known_model = servicer.known_model
 
 
 def _unary(behaviour: Behaviour, quota: Quota) -> Behaviour:

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
+import tritonclient.grpc.aio as triton
 from grpc_health.v1 import health_pb2
+from tritonclient.utils import InferenceServerException
 
+from gateway.api import kserve
 from gateway.app import SERVICES
 from gateway.auth.keys import Keys
-from gateway.auth.scopes import NEEDED, Scope
+from gateway.auth.scopes import NEEDED, OPEN, Scope
+from gateway.dialects import kserve_pb2, tei_pb2, tei_pb2_grpc
 from serving.errors import Unauthenticated
 from siftline.cache.v1 import cache_pb2
 from siftline.embed.v1 import embed_pb2
@@ -65,15 +70,17 @@ async def guarded(gateways: Any, redis_server: Any, tmp_path: Path) -> Any:
 
 
 async def test_every_method_has_its_scope() -> None:
-    services = (embed_pb2, rerank_pb2, cache_pb2, pb)
+    services = (embed_pb2, rerank_pb2, cache_pb2, pb, tei_pb2)
     methods = {
         f"/{service.full_name}/{method.name}"
         for module in services
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
-    assert methods == set(NEEDED)
     assert {method.split("/")[1] for method in methods} == set(SERVICES)
+    protocol = kserve_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    methods |= {f"/{kserve.SERVICE}/{method.name}" for method in protocol.methods}
+    assert methods == set(NEEDED) | {method for method in OPEN if method.startswith(f"/{kserve.SERVICE}/")}
 
 
 async def test_each_scope_opens_its_methods_and_no_others(guarded: Any) -> None:
@@ -108,6 +115,36 @@ async def test_a_stream_needs_a_key(guarded: Any) -> None:
         await guarded.searches.UpsertStream(batches(), metadata=(("x-api-key", "only-search"),))
     assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
     assert (await guarded.searches.UpsertStream(batches(), metadata=(("x-api-key", "only-write"),))).upserted == 1
+
+
+async def test_a_stream_of_replies_needs_a_key(guarded: Any) -> None:
+    def code(secret: str) -> grpc.StatusCode:
+        """By grpc's client without asyncio: that one says INTERNAL when it is refused while it still sends."""
+        with grpc.insecure_channel(guarded.target) as channel:
+            requests = iter([tei_pb2.EmbedRequest(inputs="one"), tei_pb2.EmbedRequest(inputs="two")])
+            call = tei_pb2_grpc.EmbedStub(channel).EmbedStream(requests, metadata=(("x-api-key", secret),))
+            try:
+                assert len(list(call)) == 2
+            except grpc.RpcError as error:
+                return error.code()
+        return grpc.StatusCode.OK
+
+    assert await asyncio.to_thread(code, "only-embed") == grpc.StatusCode.OK
+    assert await asyncio.to_thread(code, "only-rerank") == grpc.StatusCode.PERMISSION_DENIED
+    assert await asyncio.to_thread(code, "wrong") == grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_what_a_model_is_for_needs_the_scope_for_it(guarded: Any) -> None:
+    """KServe has one method for both models."""
+    async with triton.InferenceServerClient(guarded.target) as client:
+        text = triton.InferInput("text", [1, 1], "BYTES")
+        text.set_data_from_numpy(np.array([[b"a text"]], object))
+        reply = await client.infer("fake", [text], headers={"x-api-key": "only-embed"})
+        assert reply.as_numpy("embeddings").shape[0] == 1
+        with pytest.raises(InferenceServerException) as caught:
+            await client.infer("fake", [text], headers={"x-api-key": "only-rerank"})
+        assert caught.value.status() == "StatusCode.PERMISSION_DENIED"
+        assert await client.is_server_live()
 
 
 async def test_keys_change_without_a_restart(guarded: Any, tmp_path: Path, caplog: Any) -> None:
