@@ -136,7 +136,7 @@ def test_tei_facts(channel: grpc.Channel) -> None:
 
 def tensor(name: str, texts: list[str], kind: str = "BYTES") -> triton.InferInput:
     given = triton.InferInput(name, [len(texts), 1], kind)
-    given.set_data_from_numpy(np.array([[text.encode()] for text in texts], object))
+    given.set_data_from_numpy(np.array([text.encode() for text in texts], object).reshape(-1, 1))
     return given
 
 
