@@ -89,6 +89,28 @@ def test_ways_of_recall(shown: Shown) -> None:
     assert "keyword rank" in (ways.text_content() or "")
 
 
+def test_two_ways_of_recall_side_by_side(shown: Shown, shared_stack: RunningStack) -> None:
+    shown.ask(depth="10")
+    shown.page.get_by_label("Compare with").select_option("bm25")
+    expect(shown.page.locator(".reranked .by")).to_contain_text("in both")
+    shown.settled()
+    with siftline.Client(shared_stack.endpoints["gateway"]) as client:
+        ways: list[list[str]] = []
+        for recall in ("vector", "bm25"):
+            found = client.search(COLLECTION, QUESTION, top_k=10, recall_depth=10, recall=recall, rerank=False)
+            ways.append([hit.id for hit in found.hits])
+    vector, keyword = ways
+    assert shown.order("recalled") == vector
+    assert shown.order("reranked") == keyword
+    common = set(vector) & set(keyword)
+    assert shown.page.locator("#lines path").count() == len(common)
+    expect(shown.page.locator(".reranked .by")).to_have_text(f"by BM25 · {len(common)} of {len(keyword)} in both")
+    assert shown.page.get_by_text("new", exact=True).count() == len(keyword) - len(common)
+    assert "against=bm25" in shown.page.url
+    shown.page.get_by_label("Compare with").select_option("rerank")
+    expect(shown.page.locator(".reranked .by")).to_contain_text("cross-encoder")
+
+
 def test_depth_is_how_many_are_recalled(shown: Shown) -> None:
     shown.ask(depth="5")
     assert len(shown.order("recalled")) == 5

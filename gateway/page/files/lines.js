@@ -54,9 +54,11 @@ function measure() {
   const ends = new Map(left.map((button) => [button.dataset.id, middle(button)]));
   const right = rows("reranked");
   for (const button of right) button.style.transform = "";
-  const pairs = right.map((button, index) => {
+  const pairs = [];
+  right.forEach((button, index) => {
     const from = ends.get(button.dataset.id);
-    return { button, from, to: middle(button), path: line(button, index, left), width: box.width };
+    if (from === undefined) return; // only on the right
+    pairs.push({ button, from, to: middle(button), path: line(button, index, left), width: box.width });
   });
   canvas.replaceChildren(...pairs.map((pair) => pair.path));
   return pairs;

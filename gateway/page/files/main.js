@@ -59,6 +59,7 @@ function listenToQuestion() {
 
 function listenToControls() {
   document.querySelectorAll("input[name=recall]").forEach((each) => each.addEventListener("change", searching.now));
+  byId("against").addEventListener("change", searching.now);
   byId("filter").addEventListener("change", searching.now);
   byId("depth").addEventListener("input", showValues);
   byId("depth").addEventListener("change", searching.now);

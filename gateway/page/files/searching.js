@@ -1,5 +1,5 @@
-// The two searches that answer a question. While one types, a search without the reranker shows recall order; once the
-// question stands, both stages run, and the passages move from the one order to the other.
+// The searches that answer a question. While one types, one without the reranker shows recall order; once the question
+// stands, both stages run, and the passages move from the one order to the other. Or two ways of recall are compared.
 
 import { Refusal, search } from "./gateway.js";
 import * as notices from "./notices.js";
@@ -29,6 +29,7 @@ export function stop() {
 export function soon() {
   stop();
   if (!wishes().query) return nothing();
+  if (!reranking()) return later(PREVIEW_AFTER_MS, compare);
   later(PREVIEW_AFTER_MS, preview);
   later(SEARCH_AFTER_MS, both);
 }
@@ -36,6 +37,7 @@ export function soon() {
 export function now() {
   stop();
   if (!wishes().query) return nothing();
+  if (!reranking()) return compare();
   preview();
   both();
 }
@@ -48,6 +50,8 @@ export function again(error, act) {
   notices.addToNotice(`Trying again in ${pause} s.`);
   later(pause * 1000, act);
 }
+
+const reranking = () => wishes().against === "rerank";
 
 function later(pause, act) {
   timers.push(setTimeout(act, pause));
@@ -64,27 +68,53 @@ async function preview() {
   const wanted = wishes();
   try {
     const found = await search(request(wanted, "off"), signal);
-    if (!signal.aborted) show(found, wanted, found.hits.length > 0);
+    if (signal.aborted) return;
+    notices.clear();
+    results.show(found, wanted.recall, { pending: found.hits.length > 0 });
   } catch (error) {
     if (error.name !== "AbortError" && !(error instanceof Refusal)) throw error;
     // the search with both stages will say what is wrong
   }
 }
 
-async function both() {
+const both = () =>
+  attempt(
+    (wanted, signal) => search(request(wanted, "on"), signal),
+    (found, wanted, seen) => {
+      results.show(found, wanted.recall, { pending: false });
+      timings.show(found.timings, seen);
+      const moved = found.hits.filter((hit, place) => hit.recall_rank !== place + 1).length;
+      const time = milliseconds(found.timings.total_us);
+      report([found], wanted, `${whole(found.recalled)} passages in ${time}, ${moved} of them moved.`);
+    },
+  );
+
+const compare = () =>
+  attempt(
+    (wanted, signal) =>
+      Promise.all([wanted.recall, wanted.against].map((recall) => search(request({ ...wanted, recall }, "off"), signal))),
+    ([left, right], wanted, seen) => {
+      const common = results.compare(left, right, wanted);
+      const slower = left.timings.total_us > right.timings.total_us ? left : right;
+      timings.show(slower.timings, seen);
+      report([left, right], wanted, `${common} of ${right.hits.length} passages are in both orders.`);
+    },
+  );
+
+// Asks for what is wished for now, and shows it unless something else has been asked for meanwhile.
+async function attempt(ask, show) {
   const { signal } = running;
   const wanted = wishes();
   intoAddress();
   results.busy(true);
   const started = performance.now();
   try {
-    const found = await search(request(wanted, "on"), signal);
+    const found = await ask(wanted, signal);
     if (signal.aborted) return;
     const seen = performance.now() - started;
     stop(); // a preview that comes after its search tells nothing new
-    show(found, wanted, false);
-    timings.show(found.timings, seen);
-    report(found, wanted);
+    notices.clear();
+    show(found, wanted, seen);
   } catch (error) {
     if (error.name !== "AbortError") refused(error);
   }
@@ -94,18 +124,14 @@ function request({ collection, query, recall, depth, filter }, rerank) {
   return { collection, query, recall, filter, rerank, top_k: depth, recall_depth: depth };
 }
 
-function show(found, { recall }, pending) {
-  notices.clear();
-  results.show(found, recall, { pending });
-}
-
-function report(found, { filter }) {
-  const missing = notices.missing(found.degraded);
+// replies: of the gateway; told: what those hear who do not see.
+function report(replies, { filter }, told) {
+  const missing = notices.missing([...new Set(replies.flatMap((reply) => reply.degraded))]);
   notices.notice(missing, "degraded");
-  if (found.hits.length === 0) notices.notice(filter ? "Nothing was found with this filter." : "Nothing was found.");
-  const moved = found.hits.filter((hit, place) => hit.recall_rank !== place + 1).length;
-  const time = milliseconds(found.timings.total_us);
-  notices.tell(`${whole(found.recalled)} passages in ${time}, ${moved} of them moved. ${missing}`);
+  if (replies.every((reply) => reply.hits.length === 0)) {
+    notices.notice(filter ? "Nothing was found with this filter." : "Nothing was found.");
+  }
+  notices.tell(`${told} ${missing}`);
 }
 
 function refused(error) {
