@@ -77,11 +77,11 @@ def test_times_add_up_to_the_bar(shown: Shown) -> None:
 
 def test_ways_of_recall(shown: Shown) -> None:
     shown.ask()
-    shown.page.get_by_text("Keyword", exact=True).click()
+    shown.page.locator("label[for=bm25]").click()
     expect(shown.page.locator(".recalled .by")).to_have_text("by BM25")
     shown.settled()
     assert "stone-3" not in shown.order("recalled")
-    shown.page.get_by_text("Hybrid", exact=True).click()
+    shown.page.locator("label[for=hybrid]").click()
     expect(shown.page.locator(".recalled .by")).to_contain_text("fused")
     shown.settled()
     ways = shown.row("recalled", "duck").locator(".ways")
