@@ -180,19 +180,18 @@ def test_the_address_brings_everything_back(shown: Shown) -> None:
 
 
 def test_a_full_gateway_is_tried_again(shown: Shown) -> None:
-    answers = ["full"]
+    full = [True]  # until the page has said so
 
     def answer(route: Route) -> None:
-        if '"rerank":"on"' in (route.request.post_data or "") and answers:
-            body = {
-                "error": {"status": 429, "reason": answers.pop(), "message": "search: 256 at a time", "retry_after": 1}
-            }
+        if '"rerank":"on"' in (route.request.post_data or "") and full:
+            body = {"error": {"status": 429, "reason": "OVERLOADED", "message": "search: 256 at a time"}}
             return route.fulfill(status=429, headers={"retry-after": "1"}, json=body)
         return route.continue_()
 
     shown.page.route("**/v1/search", answer)
     shown.open(c=COLLECTION, q=QUESTION)
     expect(shown.page.locator("#notice")).to_have_text("search: 256 at a time Trying again in 1 s.")
+    full.clear()
     shown.settled()
     expect(shown.page.locator("#notice")).to_be_hidden()
     assert len(shown.order("reranked")) == len(DOCUMENTS)

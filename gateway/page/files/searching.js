@@ -69,7 +69,7 @@ async function preview() {
   try {
     const found = await search(request(wanted, "off"), signal);
     if (signal.aborted) return;
-    notices.clear();
+    // What is being said stays: it may be why both stages are to be tried again.
     results.show(found, wanted.recall, { pending: found.hits.length > 0 });
   } catch (error) {
     if (error.name !== "AbortError" && !(error instanceof Refusal)) throw error;
