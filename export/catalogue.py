@@ -53,6 +53,7 @@ class Family(_Facts):
     prompts: dict[str, str] = {}
     default_query_prompt: str = ""
     default_document_prompt: str = ""
+    prompt_max_tokens: dict[str, int] = Field({}, description="of a text with that prompt, where fewer than max_tokens")
     pools_prompt: bool = Field(
         True, description="whether a prompt's tokens are pooled with the text's (not INSTRUCTOR)"
     )

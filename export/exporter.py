@@ -8,25 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from torch import nn
 
-from export import (
-    backbone,
-    heads,
-    onnx_file,
-    relative_positions,
-    token_heads,
-    tokenizer_file,
-    triton_repository,
-    verification,
-)
+from export import loading, onnx_file, tokenizer_file, triton_repository, verification
+from export.backbone import vocab_size
 from export.catalogue import CatalogueEntry
 from export.description import Description, describe, hidden_size
 from export.errors import ExportError
 from export.freshness import built_from
-from export.graph import AnswerGraph, EmbedderGraph, Graph, RerankerGraph
+from export.graph import EmbedderGraph, Graph
 from export.source import Source
-from export.token_heads import TokenHeads
 from serving.served_model import MODEL_FILE, TOKENIZER_FILE, PairLayout, ServedModel
 
 Report = Callable[[str], None]
@@ -68,35 +58,18 @@ def replacing(folder: Path) -> Iterator[Path]:
 def _build(description: Description, folder: Path, digest: str, report: Report) -> ServedModel:
     report(f"{description.name}: reading {description.source.label} as {description.family.name}")
     tokenizer = tokenizer_file.load(description.transformer)
-    model = backbone.load(description)
-    vocab_size = backbone.vocab_size(model)
-    tokenizer_file.check_vocabulary(description.transformer, tokenizer, vocab_size)
-    relative_positions.tabulate(model)
-    tokens = token_heads.load(description.source, hidden_size(description.config))
-    graph = _graph(description, model, tokenizer, tokens)
-    record = _record(description, tokenizer, digest, tokens)
+    graph = loading.load(description, tokenizer)
+    record = _record(description, tokenizer, digest, graph)
     repository = folder / "repository"
     path = onnx_file.write(graph, triton_repository.version_folder(repository, description.name))
     report(f"{description.name}: {verification.verify(graph, path, record, tokenizer)}")
-    limits = {"vocab_size": str(vocab_size), "max_tokens": str(record.max_tokens)}
+    limits = {"vocab_size": str(vocab_size(graph.backbone)), "max_tokens": str(record.max_tokens)}
     triton_repository.finish(repository, record.name, record.inputs, graph.outputs, limits)
     (folder / TOKENIZER_FILE).write_text(tokenizer.to_str(), "utf-8")
     return sealed(record, folder)
 
 
-def _graph(description: Description, model: nn.Module, tokenizer: Tokenizer, tokens: TokenHeads) -> Graph:
-    source, head, answer = description.source, description.head, description.family.answer
-    arch, inputs = description.architecture, description.inputs
-    if answer is not None:
-        words = tokenizer_file.answer_ids(source, tokenizer, answer)
-        return AnswerGraph(model, arch, inputs, *words)
-    if head is None:
-        return RerankerGraph(model, arch, inputs)
-    dense = heads.dense_layers(source, head.dense)
-    return EmbedderGraph(model, arch, inputs, head.pooling, dense, head.normalized, tokens)
-
-
-def _record(description: Description, tokenizer: Tokenizer, digest: str, tokens: TokenHeads) -> ServedModel:
+def _record(description: Description, tokenizer: Tokenizer, digest: str, graph: Graph) -> ServedModel:
     """The record but for the digest of what is yet to be written."""
     family, head, config = description.family, description.head, description.config
     pair = None if head else _pair(description, tokenizer)
@@ -120,9 +93,10 @@ def _record(description: Description, tokenizer: Tokenizer, digest: str, tokens:
         prompts=description.prompts,
         default_query_prompt=description.default_query_prompt,
         default_document_prompt=description.default_document_prompt,
-        token_outputs=tokens.outputs,
-        token_dimensions=tokens.dimensions,
-        weightless_ids=tokenizer_file.weightless_ids(description.source, tokenizer) if tokens.outputs else (),
+        prompt_max_tokens=family.prompt_max_tokens,
+        token_outputs=graph.outputs[1:],
+        token_dimensions=graph.token_heads.dimensions if isinstance(graph, EmbedderGraph) else 0,
+        weightless_ids=tokenizer_file.weightless_ids(description.source, tokenizer) if graph.outputs[1:] else (),
         pair=pair,
     )
 

@@ -70,6 +70,7 @@ class ServedModel(_Record):
     prompts: dict[str, str] = {}
     default_query_prompt: str = ""
     default_document_prompt: str = ""
+    prompt_max_tokens: dict[str, int] = Field({}, description="of texts with that prompt, where fewer than max_tokens")
     token_outputs: tuple[str, ...] = Field((), description="outputs per token, a subset of TOKEN_OUTPUTS")
     token_dimensions: int = Field(0, description="of token_vectors")
     weightless_ids: tuple[int, ...] = Field((), description="token ids that have no weight: special ones")

@@ -139,8 +139,11 @@ def _hand_out(jobs: Sequence[_Job], tokens: Tokens) -> None:
         row, token = row + len(job.texts), token + total
 
 
-def cut(tokens: Tokens, room: int, *, from_start: bool = False) -> tuple[Tokens, NDArray[np.bool_]]:
-    """At most `room` tokens of each text, dropping at the end (or at the start); which texts were cut: bool [n]."""
+def cut(tokens: Tokens, room: int | Int32, *, from_start: bool = False) -> tuple[Tokens, NDArray[np.bool_]]:
+    """At most `room` tokens of each text, dropping at the end (or at the start); which texts were cut: bool [n].
+
+    `room` is one for all texts, or one for each: int32 [n].
+    """
     over = tokens.lengths > room
     if not over.any():
         return tokens, over

@@ -66,6 +66,7 @@ def embed_model(response: embed_pb2.GetModelResponse) -> results.Model:
         prompts=dict(response.prompts),
         outputs=tuple(_OUTPUTS[output] for output in response.outputs if output in _OUTPUTS),
         multi_vector_dimensions=response.multi_vector_dimensions,
+        prompt_max_tokens=dict(response.prompt_max_tokens),
         **_model_facts(response),
     )
 

@@ -235,6 +235,7 @@ class Model:
     prompts: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[Output, ...] = ()
     multi_vector_dimensions: int = 0
+    prompt_max_tokens: Mapping[str, int] = field(default_factory=dict)
 
 
 NUMPY_DTYPES: dict[Dtype, np.dtype[Any]] = {

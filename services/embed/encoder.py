@@ -61,6 +61,8 @@ class Encoder:
         self._tokenizer = tokenizer
         self._max_reply_bytes = max_reply_bytes
         self._prefix, self._suffix = tokenizer.special_tokens()
+        # By the prompt itself: whoever sends the text of a named prompt gets what the name gives.
+        self._shorter = {self._model.prompts[name]: most for name, most in self._model.prompt_max_tokens.items()}
 
     async def encode(self, texts: Sequence[str], options: EncodeOptions, deadline: float | None) -> Encoded:
         """What the options ask for of each text, in order. `deadline` in time.monotonic seconds."""
@@ -69,7 +71,7 @@ class Encoder:
         given = [prompt + text for prompt, text in zip(cycle(prompts), texts, strict=False)] if prompts else texts
         tokens = await self._tokenizer.tokenize(given)
         unpooled = await self._unpooled(prompts, len(texts))
-        pieces, counts, truncated = self._fit(tokens, options.truncation)
+        pieces, counts, truncated = self._fit(tokens, options)
         rows = self._rows(tokens, pieces, counts, unpooled, options.truncation)
         tokenized = time.perf_counter()
         wanted = self._token_outputs(rows, options)
@@ -117,22 +119,26 @@ class Encoder:
         lengths = (await self._tokenizer.tokenize([prompt.strip() for prompt in prompts])).lengths
         return np.resize(np.where(lengths > 1, lengths, 0).astype(np.int32), count)
 
-    def _fit(self, tokens: Tokens, truncation: str) -> tuple[Tokens, Int32, NDArray[np.bool_]]:
+    def _fit(self, tokens: Tokens, options: EncodeOptions) -> tuple[Tokens, Int32, NDArray[np.bool_]]:
         """What is computed of each text: pieces, how many of them each text gave, which texts were cut."""
-        room = self._model.max_tokens - len(self._prefix) - len(self._suffix)
-        if truncation == "window":
-            pieces, counts = windows(tokens, room, overlap=0)
+        specials = len(self._prefix) + len(self._suffix)
+        if options.truncation == "window":
+            pieces, counts = windows(tokens, self._model.max_tokens - specials, overlap=0)
             return pieces, counts, np.zeros(len(counts), np.bool_)
-        pieces, truncated = cut(tokens, room, from_start=truncation == "start")
-        if truncation == "error" and truncated.any():
+        most = self._most_tokens(options.prompts, len(tokens.lengths))
+        pieces, truncated = cut(tokens, most - specials, from_start=options.truncation == "start")
+        if options.truncation == "error" and truncated.any():
             worst = int(truncated.argmax())
-            count = int(tokens.lengths[worst]) + self._model.max_tokens - room
-            raise InvalidArgument(
-                f"texts[{worst}]",
-                f"{count} tokens with prompt and special tokens; the limit is {self._model.max_tokens}",
-                reason=TOO_LONG,
-            )
+            found = f"{int(tokens.lengths[worst]) + specials} tokens with prompt and special tokens"
+            raise InvalidArgument(f"texts[{worst}]", f"{found}; the limit is {most[worst]}", reason=TOO_LONG)
         return pieces, np.ones_like(tokens.lengths), truncated
+
+    def _most_tokens(self, prompts: Sequence[str], count: int) -> Int32:
+        """Of each text: the model's, or its prompt's (LLM-Embedder cuts queries at half of what it takes)."""
+        if not (self._shorter and prompts):
+            return np.full(count, self._model.max_tokens, np.int32)
+        mosts = [self._shorter.get(prompt, self._model.max_tokens) for prompt in prompts]
+        return np.resize(np.array(mosts, np.int32), count)
 
     def _rows(self, tokens: Tokens, pieces: Tokens, counts: Int32, unpooled: Int32 | None, truncation: str) -> Rows:
         whole = surround(pieces, self._prefix, self._suffix)

@@ -73,6 +73,7 @@ class EmbedModel:
             source=model.source,
             outputs=made_by(model),
             multi_vector_dimensions=model.token_dimensions,
+            prompt_max_tokens=model.prompt_max_tokens,
         )
 
     async def canary(self, other: "EmbedModel | None", *, parity: bool) -> float | None:

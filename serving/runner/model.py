@@ -3,7 +3,7 @@
 The exporter copies this file into every model repository as 1/model.py, beside 1/model.onnx; it therefore imports
 nothing of ours. Configuration parameters (all strings):
 
-    precision    auto | bf16 | fp32. auto: bf16 where the CPU multiplies in it and OpenVINO is installed, else fp32
+    precision    auto | bf16 | fp16 | fp32. auto: bf16 where the CPU computes in it and OpenVINO is installed, else fp32
     threads      threads of this instance (0: as many as the engine likes)
     vocab_size   token ids are 0 .. vocab_size - 1
     max_tokens   longest row
@@ -21,7 +21,8 @@ import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
 ENGINE_OUTPUT = "engine"
-BF16_FLAGS = ("amx_bf16", "avx512_bf16")
+# What a CPU must have to compute in a type. Without, OpenVINO would take fp32 and not say so.
+CPU_FLAGS = {"bf16": ("amx_bf16", "avx512_bf16"), "fp16": ("amx_fp16", "avx512_fp16")}
 # OpenVINO keeps compiled primitives for each shape that it has met. Its own limit, 5000, let the process grow by
 # 100 MB every hundred shapes; 256 is as fast and the process stays where it is.
 SHAPE_CACHE = "256"
@@ -123,7 +124,7 @@ def openvino_device():
 
 def openvino_settings(precision, threads):
     settings = {
-        "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
+        "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}[precision],
         "CPU_RUNTIME_CACHE_CAPACITY": SHAPE_CACHE,
         # Pinned, the first threads of two instances would share one core.
         "ENABLE_CPU_PINNING": "NO",
@@ -133,9 +134,15 @@ def openvino_settings(precision, threads):
 
 
 def resolve(precision, openvino):
-    if precision == "bf16" and not openvino:
-        raise ValueError("precision bf16 needs onnxruntime-ep-openvino: ONNX Runtime's own CPU kernels have none")
+    if precision in CPU_FLAGS and not openvino:
+        raise ValueError(f"precision {precision} needs onnxruntime-ep-openvino: ONNX Runtime's CPU kernels have none")
+    if precision in CPU_FLAGS and not computes_in(precision):
+        raise ValueError(f"precision {precision} needs a CPU that has {' or '.join(CPU_FLAGS[precision])}")
     if precision != "auto":
         return precision
+    return "bf16" if openvino and computes_in("bf16") else "fp32"
+
+
+def computes_in(precision):
     flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
-    return "bf16" if openvino and any(flag in flags for flag in BF16_FLAGS) else "fp32"
+    return any(flag in flags for flag in CPU_FLAGS[precision])

@@ -1,21 +1,20 @@
-"""Which model is asked what, and which array of which reference must come out."""
+"""All models, and what each of them is asked."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from siftline.results import Output
-from tests.conformance import comparison, kit, recipes
+from tests.conformance import kit
+from tests.conformance.embed_case import EmbedCase
+from tests.conformance.pair_case import PairCase
 from tests.fakes import language_models
 
 # The instruction of the TART README, with which the kit's references were made.
 TART_INSTRUCTION = "retrieve a passage that answers this question from Wikipedia"
 
 
+LLM_EMBEDDER_QA_QUERY = "Represent this query for retrieving relevant documents: "
 QWEN3_INSTRUCTION = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
 
 
@@ -34,73 +33,6 @@ class Model:
         """The model as its authors would ship it."""
         models = kit.ROOT / "models"
         return self.make(scratch / self.name, models / self.tokenizer) if self.make else models / self.name
-
-
-@dataclass(frozen=True)
-class EmbedCase:
-    """`inputs` names a list of the kit; `request` are further fields of the EmbedRequest.
-
-    With `recipe`, the reference is computed by the function of that name in recipes.py, with that argument (a prompt).
-    """
-
-    model: str
-    reference: str
-    array: str
-    inputs: str
-    request: dict[str, Any] = field(default_factory=dict)
-    recipe: str | None = None
-    output: Output = "dense"
-
-    def __str__(self) -> str:
-        return f"{self.reference}-{self.array}"
-
-    def expected(self, folder: Path, kept: list[int]) -> NDArray[np.float32]:
-        """Vectors of the texts at `kept`: [n, d], sparse ones [n, vocabulary], multi-vectors [tokens of all, d]."""
-        if self.recipe is None:
-            return kit.reference(self.reference)[self.array][kept]
-        texts = self.texts()
-        computed: NDArray[np.float32] = getattr(recipes, self.reference)(folder, [texts[i] for i in kept], self.recipe)
-        return computed
-
-    def texts(self) -> list[str]:
-        found = kit.inputs()[self.inputs]
-        return [text for _, text in found] if self.inputs == "instructor" else list(found)
-
-    def prompts(self) -> list[str]:
-        """One per text, where each has its own."""
-        return [prompt for prompt, _ in kit.inputs()["instructor"]] if self.inputs == "instructor" else []
-
-
-@dataclass(frozen=True)
-class PairCase:
-    """Single pairs, cut to one row. `kind` of the reference's numbers: logit, probability, two logits, recipe."""
-
-    model: str
-    reference: str
-    array: str
-    kind: str = "logit"
-    query: str = "{}"
-
-    @property
-    def terms(self) -> int:
-        """Of how many of the model's own outputs a score is the sum or difference."""
-        return 2 if self.kind == "two logits" or self.reference == "qwen3_reranker" else 1
-
-    def expected(self, folder: Path) -> NDArray[np.float32]:
-        """The logits of all pairs. A recipe computes them from the model in `folder`."""
-        if self.kind == "recipe":
-            computed: NDArray[np.float32] = getattr(recipes, self.reference)(folder, self.pairs())
-            return computed
-        found = kit.reference(self.reference)[self.array]
-        if self.kind == "two logits":  # a softmax over two labels is a sigmoid of their difference
-            return found[:, 1] - found[:, 0]
-        return comparison.logit(found) if self.kind == "probability" else found
-
-    def __str__(self) -> str:
-        return f"{self.reference}-{self.array}"
-
-    def pairs(self) -> list[tuple[str, str]]:
-        return [(self.query.format(query) if query else "", passage) for query, passage in kit.inputs()["pairs"]]
 
 
 MODELS = {
@@ -139,6 +71,9 @@ EMBED_CASES = (
         EmbedCase("llm-embedder", "llm-embedder.llmemb", f"{side}_{task}", texts, {"prompt_name": f"{task}_{prompt}"})
         for task in ("qa", "convsearch", "chat", "lrlm", "icl", "tool")
         for side, prompt, texts in (("queries", "query", "queries"), ("keys", "key", "passages"))
+    ),
+    EmbedCase(
+        "llm-embedder", "llm_embedder", "long queries", "texts", {"prompt_name": "qa_query"}, LLM_EMBEDDER_QA_QUERY
     ),
     EmbedCase("instructor", "instructor.instr", "pairs", "instructor"),
     EmbedCase("tart-dual", "tart-dual.hf", "texts", "texts"),

@@ -20,7 +20,10 @@ from tests.conformance.cases import Model
 
 _REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 60.0
-PRECISIONS = ("fp32", "bf16")
+# What this CPU computes in: for another type a service refuses to start.
+_FLAGS = set(Path("/proc/cpuinfo").read_text().split())
+_NEEDS = {"fp32": set(), "fp16": {"avx512_fp16", "amx_fp16"}, "bf16": {"avx512_bf16", "amx_bf16"}}
+PRECISIONS = tuple(precision for precision, flags in _NEEDS.items() if not flags or flags & _FLAGS)
 
 
 # Kept between runs; whatever has changed since is exported again, by the exporter's own rule.
@@ -37,18 +40,21 @@ def source(model: Model) -> Source:
 def export_model(model: Model) -> Path:
     """The model's exported folder, made when it is missing or stale, its repository linked into REPOSITORY."""
     made = source(model)
-    entry = _entry(model) if model.max_tokens else None
     family = model.family or None
-    if not is_current(OUT / model.name, built_from(made, entry, family)):
-        export(made, OUT, entry, family, model.name)
-    link = REPOSITORY / model.name
+    if not is_current(OUT / model.name, built_from(made, entry(model), family)):
+        export(made, OUT, entry(model), family, model.name)
+    link, target = REPOSITORY / model.name, Path("..", model.name, "repository", model.name)
     REPOSITORY.mkdir(parents=True, exist_ok=True)
-    if not link.is_symlink():
-        link.symlink_to(OUT / model.name / "repository" / model.name)
+    if not link.is_symlink() or link.readlink() != target:  # also one that a copied build folder brought
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
     return OUT / model.name
 
 
-def _entry(model: Model) -> CatalogueEntry:
+def entry(model: Model) -> CatalogueEntry | None:
+    """What the catalogue would say of it, for a model that must take fewer tokens than it could."""
+    if model.max_tokens is None:
+        return None
     return CatalogueEntry(
         name=model.name,
         task=model.task,

@@ -94,10 +94,17 @@ def bge_m3(folder: Path, texts: Sequence[str], output: str) -> NDArray[np.float3
     return np.concatenate(found).astype(np.float32)
 
 
-def _embed(folder: Path, texts: Sequence[str], prompt: str, pool: Callable[[Any], Any]) -> NDArray[np.float32]:
-    """Vectors of prompt + text, cut to 512 tokens."""
+def llm_embedder(folder: Path, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
+    """Queries of FlagEmbedding 1.2.11's LLMEmbedder: 256 tokens of prompt and text, hidden state of the first."""
+    return _embed(folder, texts, prompt, lambda hidden: hidden[0], longest=256)
+
+
+def _embed(
+    folder: Path, texts: Sequence[str], prompt: str, pool: Callable[[Any], Any], longest: int = 512
+) -> NDArray[np.float32]:
+    """Vectors of prompt + text, cut to `longest` tokens."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(512)
+    tokenizer.enable_truncation(longest)
     model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     with torch.no_grad():
         rows = [torch.tensor([tokenizer.encode(prompt + text).ids]) for text in texts]

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsiftline/embed/v1/embed.proto\x12\x11siftline.embed.v1\"\x81\x03\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12%\n\x04side\x18\x03 \x01(\x0e\x32\x17.siftline.embed.v1.Side\x12\x15\n\x0bprompt_name\x18\x04 \x01(\tH\x00\x12\x15\n\x0bprompt_text\x18\x05 \x01(\tH\x00\x12\'\n\x05\x64type\x18\x06 \x01(\x0e\x32\x18.siftline.embed.v1.Dtype\x12\x12\n\ndimensions\x18\x07 \x01(\r\x12\x31\n\ntruncation\x18\x08 \x01(\x0e\x32\x1d.siftline.embed.v1.Truncation\x12-\n\x08priority\x18\t \x01(\x0e\x32\x1b.siftline.embed.v1.Priority\x12\x14\n\x0cprompt_texts\x18\n \x03(\t\x12*\n\x07outputs\x18\x0b \x03(\x0e\x32\x19.siftline.embed.v1.Output\x12\x13\n\x0b\x66ingerprint\x18\x0f \x01(\tB\x08\n\x06prompt\"\xd1\x02\n\rEmbedResponse\x12\x0f\n\x07vectors\x18\x01 \x01(\x0c\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x12\n\ndimensions\x18\x03 \x01(\r\x12\'\n\x05\x64type\x18\x04 \x01(\x0e\x32\x18.siftline.embed.v1.Dtype\x12\x14\n\x0ctoken_counts\x18\x05 \x03(\r\x12\x11\n\ttruncated\x18\x06 \x03(\x08\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12+\n\x07timings\x18\x08 \x01(\x0b\x32\x1a.siftline.embed.v1.Timings\x12\x0e\n\x06\x63\x61\x63hed\x18\t \x01(\r\x12\x30\n\x06sparse\x18\n \x01(\x0b\x32 .siftline.embed.v1.SparseVectors\x12\x36\n\rmulti_vectors\x18\x0b \x01(\x0b\x32\x1f.siftline.embed.v1.MultiVectors\">\n\rSparseVectors\x12\x0f\n\x07offsets\x18\x01 \x03(\r\x12\x0b\n\x03ids\x18\x02 \x01(\x0c\x12\x0f\n\x07weights\x18\x03 \x01(\x0c\"D\n\x0cMultiVectors\x12\x0f\n\x07offsets\x18\x01 \x03(\r\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x12\n\ndimensions\x18\x03 \x01(\r\"h\n\x07Timings\x12\x10\n\x08total_us\x18\x01 \x01(\x04\x12\x13\n\x0btokenize_us\x18\x02 \x01(\x04\x12\x10\n\x08queue_us\x18\x03 \x01(\x04\x12\x12\n\ncompute_us\x18\x04 \x01(\x04\x12\x10\n\x08\x63\x61\x63he_us\x18\x05 \x01(\x04\"5\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"\xf0\x03\n\x10GetModelResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x12\n\ndimensions\x18\x03 \x01(\r\x12\x12\n\nmax_tokens\x18\x04 \x01(\r\x12\x0f\n\x07pooling\x18\x05 \x01(\t\x12\x12\n\nnormalized\x18\x06 \x01(\x08\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\x11\n\tprecision\x18\x08 \x01(\t\x12\x41\n\x07prompts\x18\t \x03(\x0b\x32\x30.siftline.embed.v1.GetModelResponse.PromptsEntry\x12\x1c\n\x14\x64\x65\x66\x61ult_query_prompt\x18\n \x01(\t\x12\x1f\n\x17\x64\x65\x66\x61ult_document_prompt\x18\x0b \x01(\t\x12)\n\x06limits\x18\x0c \x01(\x0b\x32\x19.siftline.embed.v1.Limits\x12\x0f\n\x07licence\x18\r \x01(\t\x12\x0e\n\x06source\x18\x0e \x01(\t\x12*\n\x07outputs\x18\x0f \x03(\x0e\x32\x19.siftline.embed.v1.Output\x12\x1f\n\x17multi_vector_dimensions\x18\x10 \x01(\r\x1a.\n\x0cPromptsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"h\n\x06Limits\x12\x11\n\tmax_texts\x18\x01 \x01(\r\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x04\x12\x18\n\x10max_prompt_bytes\x18\x04 \x01(\r\"`\n\x0fTokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x13\n\x0bprompt_name\x18\x03 \x01(\t\x12\x1a\n\x12\x61\x64\x64_special_tokens\x18\x04 \x01(\x08\"C\n\x10TokenizeResponse\x12/\n\x05texts\x18\x01 \x03(\x0b\x32 .siftline.embed.v1.TokenizedText\"[\n\rTokenizedText\x12\x0b\n\x03ids\x18\x01 \x03(\r\x12\x0e\n\x06tokens\x18\x02 \x03(\t\x12\x0f\n\x07special\x18\x03 \x03(\x08\x12\x0e\n\x06starts\x18\x04 \x03(\r\x12\x0c\n\x04\x65nds\x18\x05 \x03(\r\"g\n\rDecodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x05texts\x18\x02 \x03(\x0b\x32\x1b.siftline.embed.v1.TokenIds\x12\x1b\n\x13skip_special_tokens\x18\x03 \x01(\x08\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"\x1f\n\x0e\x44\x65\x63odeResponse\x12\r\n\x05texts\x18\x01 \x03(\t*?\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0e\n\nSIDE_QUERY\x10\x01\x12\x11\n\rSIDE_DOCUMENT\x10\x02*f\n\x05\x44type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x11\n\rDTYPE_FLOAT16\x10\x02\x12\x0e\n\nDTYPE_INT8\x10\x03\x12\x10\n\x0c\x44TYPE_BINARY\x10\x04*\x7f\n\nTruncation\x12\x1a\n\x16TRUNCATION_UNSPECIFIED\x10\x00\x12\x14\n\x10TRUNCATION_ERROR\x10\x01\x12\x12\n\x0eTRUNCATION_END\x10\x02\x12\x14\n\x10TRUNCATION_START\x10\x03\x12\x15\n\x11TRUNCATION_WINDOW\x10\x04*^\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTPUT_DENSE\x10\x01\x12\x11\n\rOUTPUT_SPARSE\x10\x02\x12\x17\n\x13OUTPUT_MULTI_VECTOR\x10\x03*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xd3\x02\n\x0c\x45mbedService\x12J\n\x05\x45mbed\x12\x1f.siftline.embed.v1.EmbedRequest\x1a .siftline.embed.v1.EmbedResponse\x12S\n\x08GetModel\x12\".siftline.embed.v1.GetModelRequest\x1a#.siftline.embed.v1.GetModelResponse\x12S\n\x08Tokenize\x12\".siftline.embed.v1.TokenizeRequest\x1a#.siftline.embed.v1.TokenizeResponse\x12M\n\x06\x44\x65\x63ode\x12 .siftline.embed.v1.DecodeRequest\x1a!.siftline.embed.v1.DecodeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsiftline/embed/v1/embed.proto\x12\x11siftline.embed.v1\"\x81\x03\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12%\n\x04side\x18\x03 \x01(\x0e\x32\x17.siftline.embed.v1.Side\x12\x15\n\x0bprompt_name\x18\x04 \x01(\tH\x00\x12\x15\n\x0bprompt_text\x18\x05 \x01(\tH\x00\x12\'\n\x05\x64type\x18\x06 \x01(\x0e\x32\x18.siftline.embed.v1.Dtype\x12\x12\n\ndimensions\x18\x07 \x01(\r\x12\x31\n\ntruncation\x18\x08 \x01(\x0e\x32\x1d.siftline.embed.v1.Truncation\x12-\n\x08priority\x18\t \x01(\x0e\x32\x1b.siftline.embed.v1.Priority\x12\x14\n\x0cprompt_texts\x18\n \x03(\t\x12*\n\x07outputs\x18\x0b \x03(\x0e\x32\x19.siftline.embed.v1.Output\x12\x13\n\x0b\x66ingerprint\x18\x0f \x01(\tB\x08\n\x06prompt\"\xd1\x02\n\rEmbedResponse\x12\x0f\n\x07vectors\x18\x01 \x01(\x0c\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x12\n\ndimensions\x18\x03 \x01(\r\x12\'\n\x05\x64type\x18\x04 \x01(\x0e\x32\x18.siftline.embed.v1.Dtype\x12\x14\n\x0ctoken_counts\x18\x05 \x03(\r\x12\x11\n\ttruncated\x18\x06 \x03(\x08\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12+\n\x07timings\x18\x08 \x01(\x0b\x32\x1a.siftline.embed.v1.Timings\x12\x0e\n\x06\x63\x61\x63hed\x18\t \x01(\r\x12\x30\n\x06sparse\x18\n \x01(\x0b\x32 .siftline.embed.v1.SparseVectors\x12\x36\n\rmulti_vectors\x18\x0b \x01(\x0b\x32\x1f.siftline.embed.v1.MultiVectors\">\n\rSparseVectors\x12\x0f\n\x07offsets\x18\x01 \x03(\r\x12\x0b\n\x03ids\x18\x02 \x01(\x0c\x12\x0f\n\x07weights\x18\x03 \x01(\x0c\"D\n\x0cMultiVectors\x12\x0f\n\x07offsets\x18\x01 \x03(\r\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x12\n\ndimensions\x18\x03 \x01(\r\"h\n\x07Timings\x12\x10\n\x08total_us\x18\x01 \x01(\x04\x12\x13\n\x0btokenize_us\x18\x02 \x01(\x04\x12\x10\n\x08queue_us\x18\x03 \x01(\x04\x12\x12\n\ncompute_us\x18\x04 \x01(\x04\x12\x10\n\x08\x63\x61\x63he_us\x18\x05 \x01(\x04\"5\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"\xfd\x04\n\x10GetModelResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x12\n\ndimensions\x18\x03 \x01(\r\x12\x12\n\nmax_tokens\x18\x04 \x01(\r\x12\x0f\n\x07pooling\x18\x05 \x01(\t\x12\x12\n\nnormalized\x18\x06 \x01(\x08\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\x11\n\tprecision\x18\x08 \x01(\t\x12\x41\n\x07prompts\x18\t \x03(\x0b\x32\x30.siftline.embed.v1.GetModelResponse.PromptsEntry\x12\x1c\n\x14\x64\x65\x66\x61ult_query_prompt\x18\n \x01(\t\x12\x1f\n\x17\x64\x65\x66\x61ult_document_prompt\x18\x0b \x01(\t\x12)\n\x06limits\x18\x0c \x01(\x0b\x32\x19.siftline.embed.v1.Limits\x12\x0f\n\x07licence\x18\r \x01(\t\x12\x0e\n\x06source\x18\x0e \x01(\t\x12*\n\x07outputs\x18\x0f \x03(\x0e\x32\x19.siftline.embed.v1.Output\x12\x1f\n\x17multi_vector_dimensions\x18\x10 \x01(\r\x12S\n\x11prompt_max_tokens\x18\x11 \x03(\x0b\x32\x38.siftline.embed.v1.GetModelResponse.PromptMaxTokensEntry\x1a.\n\x0cPromptsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x36\n\x14PromptMaxTokensEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"h\n\x06Limits\x12\x11\n\tmax_texts\x18\x01 \x01(\r\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x04\x12\x18\n\x10max_prompt_bytes\x18\x04 \x01(\r\"`\n\x0fTokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x13\n\x0bprompt_name\x18\x03 \x01(\t\x12\x1a\n\x12\x61\x64\x64_special_tokens\x18\x04 \x01(\x08\"C\n\x10TokenizeResponse\x12/\n\x05texts\x18\x01 \x03(\x0b\x32 .siftline.embed.v1.TokenizedText\"[\n\rTokenizedText\x12\x0b\n\x03ids\x18\x01 \x03(\r\x12\x0e\n\x06tokens\x18\x02 \x03(\t\x12\x0f\n\x07special\x18\x03 \x03(\x08\x12\x0e\n\x06starts\x18\x04 \x03(\r\x12\x0c\n\x04\x65nds\x18\x05 \x03(\r\"g\n\rDecodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x05texts\x18\x02 \x03(\x0b\x32\x1b.siftline.embed.v1.TokenIds\x12\x1b\n\x13skip_special_tokens\x18\x03 \x01(\x08\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"\x1f\n\x0e\x44\x65\x63odeResponse\x12\r\n\x05texts\x18\x01 \x03(\t*?\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0e\n\nSIDE_QUERY\x10\x01\x12\x11\n\rSIDE_DOCUMENT\x10\x02*f\n\x05\x44type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x11\n\rDTYPE_FLOAT16\x10\x02\x12\x0e\n\nDTYPE_INT8\x10\x03\x12\x10\n\x0c\x44TYPE_BINARY\x10\x04*\x7f\n\nTruncation\x12\x1a\n\x16TRUNCATION_UNSPECIFIED\x10\x00\x12\x14\n\x10TRUNCATION_ERROR\x10\x01\x12\x12\n\x0eTRUNCATION_END\x10\x02\x12\x14\n\x10TRUNCATION_START\x10\x03\x12\x15\n\x11TRUNCATION_WINDOW\x10\x04*^\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTPUT_DENSE\x10\x01\x12\x11\n\rOUTPUT_SPARSE\x10\x02\x12\x17\n\x13OUTPUT_MULTI_VECTOR\x10\x03*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xd3\x02\n\x0c\x45mbedService\x12J\n\x05\x45mbed\x12\x1f.siftline.embed.v1.EmbedRequest\x1a .siftline.embed.v1.EmbedResponse\x12S\n\x08GetModel\x12\".siftline.embed.v1.GetModelRequest\x1a#.siftline.embed.v1.GetModelResponse\x12S\n\x08Tokenize\x12\".siftline.embed.v1.TokenizeRequest\x1a#.siftline.embed.v1.TokenizeResponse\x12M\n\x06\x44\x65\x63ode\x12 .siftline.embed.v1.DecodeRequest\x1a!.siftline.embed.v1.DecodeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,16 +33,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETMODELRESPONSE_PROMPTSENTRY']._loaded_options = None
   _globals['_GETMODELRESPONSE_PROMPTSENTRY']._serialized_options = b'8\001'
-  _globals['_SIDE']._serialized_start=2103
-  _globals['_SIDE']._serialized_end=2166
-  _globals['_DTYPE']._serialized_start=2168
-  _globals['_DTYPE']._serialized_end=2270
-  _globals['_TRUNCATION']._serialized_start=2272
-  _globals['_TRUNCATION']._serialized_end=2399
-  _globals['_OUTPUT']._serialized_start=2401
-  _globals['_OUTPUT']._serialized_end=2495
-  _globals['_PRIORITY']._serialized_start=2497
-  _globals['_PRIORITY']._serialized_end=2578
+  _globals['_GETMODELRESPONSE_PROMPTMAXTOKENSENTRY']._loaded_options = None
+  _globals['_GETMODELRESPONSE_PROMPTMAXTOKENSENTRY']._serialized_options = b'8\001'
+  _globals['_SIDE']._serialized_start=2244
+  _globals['_SIDE']._serialized_end=2307
+  _globals['_DTYPE']._serialized_start=2309
+  _globals['_DTYPE']._serialized_end=2411
+  _globals['_TRUNCATION']._serialized_start=2413
+  _globals['_TRUNCATION']._serialized_end=2540
+  _globals['_OUTPUT']._serialized_start=2542
+  _globals['_OUTPUT']._serialized_end=2636
+  _globals['_PRIORITY']._serialized_start=2638
+  _globals['_PRIORITY']._serialized_end=2719
   _globals['_EMBEDREQUEST']._serialized_start=53
   _globals['_EMBEDREQUEST']._serialized_end=438
   _globals['_EMBEDRESPONSE']._serialized_start=441
@@ -56,23 +58,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELREQUEST']._serialized_start=1020
   _globals['_GETMODELREQUEST']._serialized_end=1073
   _globals['_GETMODELRESPONSE']._serialized_start=1076
-  _globals['_GETMODELRESPONSE']._serialized_end=1572
-  _globals['_GETMODELRESPONSE_PROMPTSENTRY']._serialized_start=1526
-  _globals['_GETMODELRESPONSE_PROMPTSENTRY']._serialized_end=1572
-  _globals['_LIMITS']._serialized_start=1574
-  _globals['_LIMITS']._serialized_end=1678
-  _globals['_TOKENIZEREQUEST']._serialized_start=1680
-  _globals['_TOKENIZEREQUEST']._serialized_end=1776
-  _globals['_TOKENIZERESPONSE']._serialized_start=1778
-  _globals['_TOKENIZERESPONSE']._serialized_end=1845
-  _globals['_TOKENIZEDTEXT']._serialized_start=1847
-  _globals['_TOKENIZEDTEXT']._serialized_end=1938
-  _globals['_DECODEREQUEST']._serialized_start=1940
-  _globals['_DECODEREQUEST']._serialized_end=2043
-  _globals['_TOKENIDS']._serialized_start=2045
-  _globals['_TOKENIDS']._serialized_end=2068
-  _globals['_DECODERESPONSE']._serialized_start=2070
-  _globals['_DECODERESPONSE']._serialized_end=2101
-  _globals['_EMBEDSERVICE']._serialized_start=2581
-  _globals['_EMBEDSERVICE']._serialized_end=2920
+  _globals['_GETMODELRESPONSE']._serialized_end=1713
+  _globals['_GETMODELRESPONSE_PROMPTSENTRY']._serialized_start=1611
+  _globals['_GETMODELRESPONSE_PROMPTSENTRY']._serialized_end=1657
+  _globals['_GETMODELRESPONSE_PROMPTMAXTOKENSENTRY']._serialized_start=1659
+  _globals['_GETMODELRESPONSE_PROMPTMAXTOKENSENTRY']._serialized_end=1713
+  _globals['_LIMITS']._serialized_start=1715
+  _globals['_LIMITS']._serialized_end=1819
+  _globals['_TOKENIZEREQUEST']._serialized_start=1821
+  _globals['_TOKENIZEREQUEST']._serialized_end=1917
+  _globals['_TOKENIZERESPONSE']._serialized_start=1919
+  _globals['_TOKENIZERESPONSE']._serialized_end=1986
+  _globals['_TOKENIZEDTEXT']._serialized_start=1988
+  _globals['_TOKENIZEDTEXT']._serialized_end=2079
+  _globals['_DECODEREQUEST']._serialized_start=2081
+  _globals['_DECODEREQUEST']._serialized_end=2184
+  _globals['_TOKENIDS']._serialized_start=2186
+  _globals['_TOKENIDS']._serialized_end=2209
+  _globals['_DECODERESPONSE']._serialized_start=2211
+  _globals['_DECODERESPONSE']._serialized_end=2242
+  _globals['_EMBEDSERVICE']._serialized_start=2722
+  _globals['_EMBEDSERVICE']._serialized_end=3061
 # @@protoc_insertion_point(module_scope)

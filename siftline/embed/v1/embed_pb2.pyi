@@ -159,7 +159,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("name", "fingerprint", "dimensions", "max_tokens", "pooling", "normalized", "engine", "precision", "prompts", "default_query_prompt", "default_document_prompt", "limits", "licence", "source", "outputs", "multi_vector_dimensions")
+    __slots__ = ("name", "fingerprint", "dimensions", "max_tokens", "pooling", "normalized", "engine", "precision", "prompts", "default_query_prompt", "default_document_prompt", "limits", "licence", "source", "outputs", "multi_vector_dimensions", "prompt_max_tokens")
     class PromptsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -167,6 +167,13 @@ class GetModelResponse(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class PromptMaxTokensEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +190,7 @@ class GetModelResponse(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     MULTI_VECTOR_DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
     dimensions: int
@@ -199,7 +207,8 @@ class GetModelResponse(_message.Message):
     source: str
     outputs: _containers.RepeatedScalarFieldContainer[Output]
     multi_vector_dimensions: int
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., max_tokens: _Optional[int] = ..., pooling: _Optional[str] = ..., normalized: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., prompts: _Optional[_Mapping[str, str]] = ..., default_query_prompt: _Optional[str] = ..., default_document_prompt: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., licence: _Optional[str] = ..., source: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ..., multi_vector_dimensions: _Optional[int] = ...) -> None: ...
+    prompt_max_tokens: _containers.ScalarMap[str, int]
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., dimensions: _Optional[int] = ..., max_tokens: _Optional[int] = ..., pooling: _Optional[str] = ..., normalized: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., prompts: _Optional[_Mapping[str, str]] = ..., default_query_prompt: _Optional[str] = ..., default_document_prompt: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., licence: _Optional[str] = ..., source: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ..., multi_vector_dimensions: _Optional[int] = ..., prompt_max_tokens: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("max_texts", "max_text_bytes", "max_message_bytes", "max_prompt_bytes")

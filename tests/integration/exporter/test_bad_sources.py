@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from export import __main__ as command
 from export import verification
@@ -69,6 +70,14 @@ def nothing_says_how_it_pools(folder: Path) -> None:
     (folder / "modules.json").unlink()
 
 
+def damaged_token_weights(folder: Path) -> None:
+    (folder / "sparse_linear.pt").write_bytes(b"no pickle")
+
+
+def token_vectors_of_another_model(folder: Path) -> None:
+    torch.save({"weight": torch.zeros(16, 48), "bias": torch.zeros(16)}, folder / "colbert_linear.pt")
+
+
 BROKEN = [
     (config(model_type="zorp"), "unknown architecture zorp"),
     (config(model_type="zorp", auto_map={"AutoModel": "modeling.Zorp"}), "trust_remote_code"),
@@ -84,6 +93,8 @@ BROKEN = [
     (dense_that_does_not_fit, "in_features 48, but the layer in front of it gives 32"),
     (unknown_module, "a module Router"),
     (broken_json, "config.json is not valid JSON"),
+    (damaged_token_weights, "sparse_linear.pt is damaged"),
+    (token_vectors_of_another_model, "colbert_linear.pt takes 48 numbers, but the model's hidden states have 32"),
     (nothing_says_how_it_pools, "give --as FAMILY"),
 ]
 
@@ -116,6 +127,15 @@ def test_more_tokens_than_positions(embedder: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(ExportError, match="max_tokens 65, but the model has 64 positions"):
         export(embedder, tmp_path / "out", entry)
+
+
+def test_dimensions_that_the_catalogue_has_wrong(embedder: Path, tmp_path: Path) -> None:
+    entry = CatalogueEntry(
+        name="tiny", task="embed", summary="", licence="none", source=Location(folder="x"), dimensions=48
+    )
+    with pytest.raises(ExportError, match="tiny: the catalogue says 48 dimensions, but the model gives 32"):
+        export(embedder, tmp_path / "out", entry)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
 def test_a_graph_that_differs_is_not_written(embedder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
