@@ -314,9 +314,13 @@ def _check_names(kind: type, options: Mapping[str, object]) -> None:
 
 
 def _strings(name: str, values: Sequence[str]) -> Sequence[str]:
-    """A single string is a sequence of strings too, and never what was meant."""
+    """A single string is a sequence of strings too, and never what was meant. What is no string is refused, not left
+    out: that would move the places of the others."""
     if isinstance(values, str):
         raise ValueError(f"{name}: expected a list of strings, got one string")
+    for place, value in enumerate(values):
+        if not isinstance(value, str):
+            raise ValueError(f"{name}[{place}]: expected a string, got {type(value).__name__}")
     return values
 
 

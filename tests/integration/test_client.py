@@ -198,7 +198,7 @@ async def test_every_call_has_a_deadline(ask: Ask, server: Server) -> None:
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-@pytest.mark.parametrize("texts", ["one string", ["lone \ud800 surrogate"]])
+@pytest.mark.parametrize("texts", ["one string", ["lone \ud800 surrogate"], ["a", None], ["a", 5]])
 async def test_what_cannot_be_sent_is_an_invalid_argument(ask: Ask, server: Server, texts: Any) -> None:
     with pytest.raises(siftline.SiftlineError) as caught:
         await ask("embed", texts)
