@@ -237,7 +237,8 @@ class Rollout(Generic[V]):
         self._record = self._record.model_copy(update={"other": ""})
         if leaving is not None:
             await self._versions.idle(leaving, DRAIN_SECONDS)
-            leaving.runtime.forget()
+            if leaving.runtime.fingerprint != self._versions.current.runtime.fingerprint:
+                leaving.runtime.forget()
             await _stop(leaving)
 
     def _enter(self, phase: "pb.Phase") -> None:

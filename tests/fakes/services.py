@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import grpc
 import numpy as np
 
-from serving.errors import InvalidArgument, SiftlineError
+from serving.errors import InvalidArgument, SiftlineError, Unavailable
 from serving.limits import check_text
 from serving.server import ErrorTranslation
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
@@ -81,6 +81,15 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
     metadata: dict[str, str] = field(default_factory=dict)  # of the last call
     seconds_left: float = 0.0
     seed: str = ""  # another seed is another model: other vectors
+    others: dict[str, str] = field(default_factory=dict)  # seeds of further models, by fingerprint
+
+    def named(self, fingerprint: str) -> tuple[str, str]:
+        """Fingerprint and seed of the model that a request names."""
+        if fingerprint in ("", self.fingerprint):
+            return self.fingerprint, self.seed
+        if fingerprint not in self.others:
+            raise Unavailable("no such model", reason="MODEL_NOT_HERE")
+        return fingerprint, self.others[fingerprint]
 
     async def Embed(
         self, request: embed_pb2.EmbedRequest, context: grpc.aio.ServicerContext
@@ -89,11 +98,12 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
         self.metadata = dict(context.invocation_metadata())
         self.seconds_left = context.time_remaining()
         await self.faults.strike()
+        fingerprint, seed = self.named(request.fingerprint)
         check_text("texts", max(request.texts, key=len), MAX_TEXT_BYTES)
         dimensions = request.dimensions or DIMENSIONS
         shared = [request.prompt_text + request.prompt_name] * len(request.texts)
         given = [
-            " ".join(filter(None, (self.seed, prompt, text)))
+            " ".join(filter(None, (seed, prompt, text)))
             for prompt, text in zip(request.prompt_texts or shared, request.texts, strict=True)
         ]
         vectors = np.stack([vector_of(text, dimensions) for text in given])
@@ -105,7 +115,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
             dtype=request.dtype or embed_pb2.DTYPE_FLOAT32,
             token_counts=[min(count, MAX_TOKENS) for count in counts],
             truncated=[count > MAX_TOKENS for count in counts],
-            fingerprint=self.fingerprint,
+            fingerprint=fingerprint,
             sparse=sparse_of(request.texts) if embed_pb2.OUTPUT_SPARSE in request.outputs else None,
         )
 
@@ -138,7 +148,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
     ) -> embed_pb2.GetModelResponse:
         return embed_pb2.GetModelResponse(
             name=self.name,
-            fingerprint=self.fingerprint,
+            fingerprint=self.named(request.fingerprint)[0],
             dimensions=DIMENSIONS,
             max_tokens=MAX_TOKENS,
             prompts={"query": "search: "},
@@ -155,6 +165,13 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
     fingerprint: str = "e" * 32
     faults: Faults = field(default_factory=Faults)
     calls: list[int] = field(default_factory=list)
+    others: set[str] = field(default_factory=set)  # fingerprints of further models
+
+    def named(self, fingerprint: str) -> str:
+        """Of the model that a request names."""
+        if fingerprint and fingerprint != self.fingerprint and fingerprint not in self.others:
+            raise Unavailable("no such model", reason="MODEL_NOT_HERE")
+        return fingerprint or self.fingerprint
 
     async def Rerank(
         self, request: rerank_pb2.RerankRequest, context: grpc.aio.ServicerContext
@@ -175,13 +192,14 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
             )
         if request.order != rerank_pb2.ORDER_INPUT:
             results.sort(key=lambda result: (-result.logit, result.index))
-        return rerank_pb2.RerankResponse(results=results, fingerprint=self.fingerprint)
+        return rerank_pb2.RerankResponse(results=results, fingerprint=self.named(request.fingerprint))
 
     async def GetModel(
         self, request: rerank_pb2.GetModelRequest, context: grpc.aio.ServicerContext
     ) -> rerank_pb2.GetModelResponse:
         limits = rerank_pb2.Limits(max_passages=1000, max_text_bytes=1 << 16, max_message_bytes=64 << 20)
-        return rerank_pb2.GetModelResponse(name="fake", fingerprint=self.fingerprint, max_tokens=512, limits=limits)
+        fingerprint = self.named(request.fingerprint)
+        return rerank_pb2.GetModelResponse(name="fake", fingerprint=fingerprint, max_tokens=512, limits=limits)
 
 
 class FakeServer:
