@@ -2,7 +2,7 @@
 
 from gateway.app import SERVICES, App
 from gateway.settings import GatewaySettings
-from serving import logs
+from serving import logs, tracing
 from serving.health import Health
 from serving.server import run, serve
 from serving.telemetry import start_metrics_server
@@ -15,6 +15,7 @@ async def main() -> None:
     if settings.workers > 1:
         await run_workers("gateway", settings, settings.worker_changes)
         return
+    tracing.start("gateway", settings.traces, settings.trace_share)
     health = Health(SERVICES)
     app = App(settings, health)
     start_metrics_server(settings.metrics)

@@ -6,6 +6,7 @@ from time import perf_counter
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from serving import tracing
 from serving.telemetry import SECONDS
 
 CACHE_OUTCOMES = ("hit", "miss", "coalesced", "duplicate")
@@ -113,11 +114,12 @@ class Stopwatch:
 
 @contextmanager
 def stage(name: str) -> Iterator[Stopwatch]:
-    """Times a stage for the metric and for the reply."""
+    """Times a stage for the metric, the trace and the reply."""
     watch, started = Stopwatch(), perf_counter()
-    try:
-        yield watch
-    finally:
-        seconds = perf_counter() - started
-        watch.micros = int(seconds * 1e6)
-        STAGE_SECONDS.labels(name).observe(seconds)
+    with tracing.span(name):
+        try:
+            yield watch
+        finally:
+            seconds = perf_counter() - started
+            watch.micros = int(seconds * 1e6)
+            STAGE_SECONDS.labels(name).observe(seconds, tracing.exemplar())

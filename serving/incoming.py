@@ -1,11 +1,14 @@
-"""What a call brings with it, and what calls that it leads to take along: its request id."""
+"""What a call brings with it, and what calls that it leads to take along: its request id and its trace."""
 
 from typing import Any
 
 import grpc
 
-from serving import logs
+from serving import logs, tracing
 from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
+
+# Calls that parts make of each other every few seconds, for ever.
+_PROBES, _WATCHES = "/grpc.health", "/GetModel"
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -14,13 +17,20 @@ class Incoming(UnaryReplyInterceptor):
     """Takes it up, and gives the request id back in the trailing metadata. Outermost interceptor."""
 
     def wrap(self, method: str, handler: Any) -> Any:
-        inner = behaviour_of(handler)
+        inner, traced = behaviour_of(handler), not method.startswith(_PROBES) and not method.endswith(_WATCHES)
 
         async def taken_up(request: Any, context: grpc.aio.ServicerContext) -> Any:
             metadata = dict(context.invocation_metadata() or ())
             request_id = logs.begin(str(metadata.get(logs.REQUEST_ID, "")))
             context.set_trailing_metadata(((logs.REQUEST_ID, request_id),))
-            return await inner(request, context)
+            if not traced or not tracing.on():
+                return await inner(request, context)
+            with tracing.serving(method, metadata) as span:
+                span.set_attribute("siftline.request_id", request_id)
+                try:
+                    return await inner(request, context)
+                finally:
+                    span.set_attribute("rpc.grpc.status_code", _number(context.code()))
 
         return rewrap(handler, taken_up)
 
@@ -28,4 +38,8 @@ class Incoming(UnaryReplyInterceptor):
 def carried() -> Metadata:
     """Metadata for a call to another part."""
     request_id = logs.request_id()
-    return ((logs.REQUEST_ID, request_id),) if request_id else ()
+    return ((logs.REQUEST_ID, request_id), *tracing.carried()) if request_id else tracing.carried()
+
+
+def _number(code: Any) -> int:
+    return int(code.value[0] if isinstance(code, grpc.StatusCode) else code or 0)

@@ -127,7 +127,7 @@ class ModelRuntime:
         ports = settings.triton_ports.split(",") if settings.triton_ports else _free_ports(3)
         repository = settings.model_dir.resolve() / "repository"
         log_file = settings.log_dir.resolve() / f"triton-{self.model.task}.log"
-        return TritonServer(repository, TritonPorts(*map(int, ports)), log_file)
+        return TritonServer(repository, TritonPorts(*map(int, ports)), log_file, collector=settings.traces)
 
     async def _load(self) -> None:
         settings = self._settings

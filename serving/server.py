@@ -16,7 +16,7 @@ from serving import logs
 from serving.decoding import decoded, lenient
 from serving.errors import Internal, Overloaded, SiftlineError, StartupError, to_status
 from serving.health import Health
-from serving.incoming import Incoming, carried
+from serving.incoming import Incoming
 from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
 from serving.settings import ServerSettings
 from serving.telemetry import RequestMetrics, declare_methods
@@ -54,7 +54,7 @@ class ErrorTranslation(UnaryReplyInterceptor):
 async def abort(context: grpc.aio.ServicerContext, error: SiftlineError) -> NoReturn:
     """Ends the call with the error's status; details travel as google.rpc.Status, retry delay also as pushback."""
     trailers: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", to_status(error).SerializeToString())]
-    trailers.extend(carried())
+    trailers.append((logs.REQUEST_ID, logs.request_id()))
     if isinstance(error, Overloaded):
         trailers.append(("grpc-retry-pushback-ms", str(max(1, int(error.retry_after * 1000)))))
     await context.abort(_CODES[error.code], str(error), tuple(trailers))

@@ -27,6 +27,8 @@ class ServerSettings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="json for one object a line, for machines")
     log_calls: bool = Field(False, description="a line for every call: method, code, time, request id")
+    traces: str = Field("", description="URL of an OpenTelemetry collector, http://HOST:4318; empty records no traces")
+    trace_share: float = Field(1.0, ge=0, le=1, description="of the traces that begin here; a caller's is followed")
     max_message_bytes: int = Field(64 << 20, ge=1, description="largest gRPC message taken or sent")
     drain_seconds: float = Field(30.0, ge=0, description="time that calls in flight get on SIGTERM")
     workers: int = Field(

@@ -24,7 +24,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from serving import logs
+from serving import logs, tracing
 from serving.errors import StartupError
 from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
 
@@ -99,7 +99,7 @@ class RequestMetrics(UnaryReplyInterceptor):
                 return await inner(request, context)
             finally:
                 took = time.perf_counter() - started
-                seconds.observe(took)
+                seconds.observe(took, tracing.exemplar())
                 code = _code_name(context)
                 logs.answered(method, code, took)
                 (answered if code == grpc.StatusCode.OK.name else REQUESTS.labels(method, code)).inc()

@@ -17,6 +17,7 @@ from google.protobuf import json_format, text_format
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
+from serving import tracing
 from serving.batching import Matrices, OutOfMemory
 from serving.errors import Internal, SiftlineError, Unavailable
 from serving.tls import connection
@@ -119,7 +120,7 @@ class TritonEngine:
 
     async def _call(self, method: Any, request: Any, timeout: float) -> Any:
         try:
-            return await method(request, timeout=timeout)
+            return await method(request, timeout=timeout, metadata=tracing.carried())
         except grpc.aio.AioRpcError as error:
             raise _translate(error) from error
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import child_process, triton_installation
+from serving import child_process, tracing, triton_installation
 from serving.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -43,19 +43,26 @@ async def _nothing() -> None:
 
 
 class TritonServer:
-    """A tritonserver over the model repository `repository`; its output is appended to the file `log`.
+    """A tritonserver over the model repository `repository`; its output is appended to the file `log`, its
+    traces go to the OpenTelemetry `collector` (URL), if there is one.
 
     `on_restart` is awaited each time after the server died and is up again, empty of models. When it raises, the
     server is killed and started once more. Create, start and stop it in one event loop.
     """
 
     def __init__(
-        self, repository: Path, ports: TritonPorts, log: Path, on_restart: Callable[[], Awaitable[None]] = _nothing
+        self,
+        repository: Path,
+        ports: TritonPorts,
+        log: Path,
+        on_restart: Callable[[], Awaitable[None]] = _nothing,
+        collector: str = "",
     ) -> None:
         self._repository = repository
         self._ports = ports
         self._log = log
         self._on_restart = on_restart
+        self._traces = _trace_settings(collector) if collector else []
         self._process: Process | None = None
         self._watcher: asyncio.Task[None] | None = None
         # A name of its own, so that what a killed server left in shared memory can be told and removed.
@@ -146,9 +153,11 @@ class TritonServer:
             "metrics-port": self._ports.metrics,
         }
         backend = {"shm-region-prefix-name": self._shared_memory_prefix, "stub-timeout-seconds": STUB_SECONDS}
-        return [f"--{name}" if value is None else f"--{name}={value}" for name, value in settings.items()] + [
-            f"--backend-config=python,{name}={value}" for name, value in backend.items()
-        ]
+        return (
+            [f"--{name}" if value is None else f"--{name}={value}" for name, value in settings.items()]
+            + [f"--backend-config=python,{name}={value}" for name, value in backend.items()]
+            + self._traces
+        )
 
     async def _wait_until_live(self, process: Process) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -172,6 +181,13 @@ class TritonServer:
     def _sweep(self) -> None:
         for segment in SHARED_MEMORY.glob(f"{self._shared_memory_prefix}*"):
             segment.unlink(missing_ok=True)
+
+
+def _trace_settings(collector: str) -> list[str]:
+    """Requests that bring a trace with them are traced, and no others (rate 0)."""
+    settings = ["mode=opentelemetry", "level=TIMESTAMPS", "rate=0", "count=-1"]
+    exporter = [f"url={tracing.endpoint(collector)}", "resource=service.name=tritonserver"]
+    return [f"--trace-config={one}" for one in settings] + [f"--trace-config=opentelemetry,{one}" for one in exporter]
 
 
 def _require_free(name: str, port: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
 
-from siftline import calls, channel, errors
+from siftline import calls, channel, errors, tracing
 from siftline.calls import Call
 from siftline.certificates import Renewed
 from siftline.tls import TLS
@@ -36,7 +36,7 @@ def _blocking(build: Callable[Parameters, Call[Result]]) -> Callable[Concatenate
     def method(self: "Client", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         call = _built(build, *args, **kwargs)
         try:
-            return call.read(self._stub(call)(call.request, timeout=self._timeout, metadata=self._metadata))
+            return call.read(self._stub(call)(call.request, **self._terms()))
         except grpc.RpcError as error:
             raise errors.from_call(error) from error
 
@@ -50,7 +50,11 @@ def _awaited(
     async def method(self: "AsyncClient", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         call = _built(build, *args, **kwargs)
         try:
-            return call.read(await self._stub(call)(call.request, timeout=self._timeout, metadata=self._metadata))
+            return call.read(
+                await self._stub(call)(
+                    call.request, timeout=self._timeout, metadata=(*self._metadata, *tracing.carried())
+                )
+            )
         except grpc.RpcError as error:
             raise errors.from_call(error) from error
 
@@ -96,6 +100,9 @@ class _Connection:
         other = copy.copy(self)
         other._timeout = seconds
         return other
+
+    def _terms(self) -> dict[str, Any]:
+        return {"timeout": self._timeout, "metadata": (*self._metadata, *tracing.carried())}
 
     def _stub(self, call: Call[Any]) -> Any:
         return self._channels.current().unary_unary(

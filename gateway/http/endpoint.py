@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from gateway.http.dialect import Dialect
 from gateway.http.failure import BODY_TOO_LARGE, SLOW_BODY
 from gateway.http.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from gateway.http.reply import Reply
-from serving import logs
+from serving import logs, tracing
 from serving.errors import Internal, SiftlineError
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Endpoint:
         self.dialect = dialect
         self._keys = keys
         self._limits = limits
+        self._name = f"{operation.method} {operation.path}"
         self._seconds = HTTP_SECONDS.labels(dialect.name, operation.path)
         self._answered = HTTP_REQUESTS.labels(dialect.name, operation.path, "200")
 
@@ -66,12 +68,13 @@ class Endpoint:
         started = time.perf_counter()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = logs.begin(headers.get(logs.REQUEST_ID, ""))
-        try:
-            reply = await self._reply(scope, receive, headers, request_id)
-        except Gone:
-            self._count(Reply(_GONE, b""), started)
-            return
-        self._count(reply, started)
+        with tracing.serving(self._name, headers) if tracing.on() else nullcontext():
+            try:
+                reply = await self._reply(scope, receive, headers, request_id)
+            except Gone:
+                self._count(Reply(_GONE, b""), started)
+                return
+            self._count(reply, started)
         await _send(send, reply, request_id)
 
     async def _reply(self, scope: Any, receive: Any, headers: dict[str, str], request_id: str) -> Reply:
@@ -106,8 +109,8 @@ class Endpoint:
 
     def _count(self, reply: Reply, started: float) -> None:
         took = time.perf_counter() - started
-        self._seconds.observe(took)
-        logs.answered(f"{self.operation.method} {self.operation.path}", str(reply.status), took)
+        self._seconds.observe(took, tracing.exemplar())
+        logs.answered(self._name, str(reply.status), took)
         if reply.status == 200 and not reply.dialect:
             self._answered.inc()
         else:

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving import tracing
 from serving.batching import metrics
 from serving.batching.admission import Admission
 from serving.batching.engine import BatchLimits, Engine, OutOfMemory
@@ -61,7 +63,9 @@ class Batcher:
         finally:
             if ticket.waiting:  # the caller is gone: whoever else ends a ticket has it forgotten first
                 self._drop(ticket, "cancelled")
-        metrics.QUEUE_SECONDS[priority].observe(completed.queue_seconds)
+        metrics.QUEUE_SECONDS[priority].observe(completed.queue_seconds, tracing.exemplar())
+        waited = self._clock() - ticket.admitted
+        tracing.passed(waited, queue=completed.queue_seconds, compute=completed.compute_seconds)
         return completed
 
     @property
@@ -114,7 +118,9 @@ class Batcher:
         """
         if not self._woken and len(self._workers) < self._limits.in_flight:
             self._woken = True
-            self._workers.add(asyncio.get_running_loop().create_task(self._work()))
+            loop = asyncio.get_running_loop()
+            # In a context of its own: what it computes is not for the caller alone that woke it.
+            self._workers.add(loop.create_task(self._work(), context=Context()))
 
     async def _work(self) -> None:
         """Computes batches, one after the other, while something waits."""
@@ -158,7 +164,8 @@ class Batcher:
     async def _run(self, parts: Sequence[Part]) -> None:
         started = self._clock()
         batch = pad([part.rows for part in parts], self._layout, _token_outputs(parts))
-        outputs = await self._engine.run(batch)
+        with tracing.together("batch", (part.ticket.trace for part in parts)):
+            outputs = await self._engine.run(batch)
         if len(outputs[0]) != batch.shape[0]:
             raise Internal(f"the inference engine answered {len(outputs[0])} rows of {batch.shape[0]}")
         self._last_success = self._clock()

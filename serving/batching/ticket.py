@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from serving import tracing
 from serving.batching.rows import Rows, places
 
 Float32 = NDArray[np.float32]
@@ -49,6 +50,7 @@ class Ticket:
         "priority",
         "queued",
         "rows",
+        "trace",
         "token_outputs",
         "tokens",
         "waiting",
@@ -74,6 +76,7 @@ class Ticket:
         self.owed = len(rows)  # rows without a result
         self.waiting = rows.tokens  # tokens in a lane, kept by the lane
         self.dropped = False  # rows of it were not computed because nobody waited any more
+        self.trace = tracing.current()  # by which a batch that it is in belongs to its caller's trace
         self.queued = 0.0
         self.compute = 0.0
 

@@ -1,0 +1,83 @@
+"""A collector of traces: takes OTLP over HTTP, as protobuf from our processes and as JSON from tritonserver."""
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+
+@dataclass(frozen=True)
+class Span:
+    service: str
+    name: str
+    trace: str
+    id: str
+    parent: str
+    start: int
+    end: int
+
+
+@dataclass
+class Collector:
+    url: str
+    spans: list[Span] = field(default_factory=list)
+
+    def of(self, trace: str) -> dict[str, Span]:
+        """A trace's spans by `service name`; of several with one name the last."""
+        return {f"{span.service} {span.name}": span for span in self.spans if span.trace == trace}
+
+    def wait_for(self, trace: str, names: Set[str], seconds: float) -> None:
+        """Until the trace has spans of these names."""
+        deadline = time.monotonic() + seconds
+        while missing := names - self.of(trace).keys():
+            assert time.monotonic() < deadline, f"{missing} not within {seconds} s, but {sorted(self.of(trace))}"
+            time.sleep(0.1)
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.path == "/v1/traces":
+                as_json = "json" in self.headers["content-type"]
+                collector.spans.extend(_from_json(json.loads(body)) if as_json else _from_message(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    collector = Collector(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield collector
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _from_message(body: bytes) -> Iterator[Span]:
+    for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+        service = next(each.value.string_value for each in resource.resource.attributes if each.key == "service.name")
+        for span in (span for scope in resource.scope_spans for span in scope.spans):
+            ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
+            yield Span(service, span.name, *ids, span.start_time_unix_nano, span.end_time_unix_nano)
+
+
+def _from_json(body: Any) -> Iterator[Span]:
+    for resource in body["resourceSpans"]:
+        attributes = resource["resource"]["attributes"]
+        service = next(each["value"]["stringValue"] for each in attributes if each["key"] == "service.name")
+        for span in (span for scope in resource["scopeSpans"] for span in scope["spans"]):
+            ids = (span["traceId"], span["spanId"], span.get("parentSpanId", ""))
+            yield Span(service, span["name"], *ids, int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"]))
