@@ -43,7 +43,7 @@ def test_both_tritons_and_redis_answer(shared_stack: RunningStack) -> None:
 
 def test_everything_listens_on_loopback_only(shared_stack: RunningStack) -> None:
     found = addresses(shared_stack.endpoints)
-    assert len(found) == 13
+    assert len(found) == 14
     for host, _, port in (address.rpartition(":") for address in found):
         assert host == "127.0.0.1"
         with socket.socket() as beyond:
