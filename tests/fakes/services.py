@@ -88,7 +88,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
         if fingerprint in ("", self.fingerprint):
             return self.fingerprint, self.seed
         if fingerprint not in self.others:
-            raise Unavailable("no such model", reason="MODEL_NOT_HERE")
+            raise Unavailable(f"fingerprint: no model {fingerprint!r:.40} is loaded here", reason="MODEL_NOT_HERE")
         return fingerprint, self.others[fingerprint]
 
     async def Embed(
@@ -170,7 +170,7 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
     def named(self, fingerprint: str) -> str:
         """Of the model that a request names."""
         if fingerprint and fingerprint != self.fingerprint and fingerprint not in self.others:
-            raise Unavailable("no such model", reason="MODEL_NOT_HERE")
+            raise Unavailable(f"fingerprint: no model {fingerprint!r:.40} is loaded here", reason="MODEL_NOT_HERE")
         return fingerprint or self.fingerprint
 
     async def Rerank(
