@@ -45,8 +45,10 @@ async def test_connections_are_renewed_and_no_call_fails(monkeypatch: pytest.Mon
             health,
         )
     )
+    async with grpc.aio.insecure_channel(address) as plain:
+        await _until_live(plain)
+    await health.set_serving(True)
     channel = open_channel(Service(address))
-    await _until_live(channel)
     stub = embed_pb2_grpc.EmbedServiceStub(channel)
 
     async def call_for_a_while() -> None:
