@@ -38,9 +38,9 @@ def test_the_page_uses_what_was_measured() -> None:
         capacity.measured_unit(RESULTS / "latest.json"),
         capacity.measured_index(RESULTS / "index-memory.json"),
     )
-    assert unit.rerank_tokens_per_s == pytest.approx(33000, rel=0.02)
-    assert unit.embed_tokens_per_s == pytest.approx(13200, rel=0.02)
-    assert unit.bulk_tokens_per_s == pytest.approx(29000, rel=0.02)
+    assert unit.rerank_tokens_per_s == pytest.approx(33000, rel=0.05)
+    assert unit.embed_tokens_per_s == pytest.approx(13200, rel=0.05)
+    assert unit.bulk_tokens_per_s == pytest.approx(29000, rel=0.05)
     assert index.bytes_per_passage(800, 384) == pytest.approx(5339, rel=0.001)
 
 
