@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.loops import Run
 from benchmarks.processes import RUN, tree_cpu_seconds
-from benchmarks.systems import Answer, System
+from benchmarks.systems import System
 from benchmarks.workloads import Request, Workload
 from serving import served_model
 from serving.batching import Layout, Matrices, Rows
@@ -59,9 +59,6 @@ class BareOrt(System):
         for process in self._processes:
             process.stdin.close()  # type: ignore[union-attr]
             await process.wait()
-
-    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        raise NotImplementedError("a rung, not a peer")
 
     async def run(self, workload: Workload, in_flight: int, seconds: float) -> Run:
         """Latencies are those of batches."""

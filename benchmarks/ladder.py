@@ -22,7 +22,7 @@ from benchmarks.bare_ort import BareOrt
 from benchmarks.gateway import Gateway
 from benchmarks.loops import Run, closed_loop
 from benchmarks.ours import Service
-from benchmarks.systems import Answer, System, measured, running
+from benchmarks.systems import System, measured, running
 from benchmarks.throughput import ratio_facts
 from benchmarks.workloads import Request, Workload
 from serving.batching import Matrices
@@ -49,9 +49,6 @@ class Triton(System):
 
     async def stop(self) -> None:
         await self._engine.close()
-
-    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        raise NotImplementedError("a rung, not a peer")
 
     async def run(self, workload: Workload, in_flight: int, seconds: float) -> Run:
         """Latencies are those of batches."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+import grpc
 import numpy as np
 
 from benchmarks.workloads import Request
@@ -81,7 +82,7 @@ async def open_loop(call: Call, requests: Sequence[Request], rate: float, second
         run.late.append(time.perf_counter() - due)
         try:
             await call(request)
-        except Exception:
+        except grpc.RpcError:
             run.errors += 1
         else:
             run.count(request, time.perf_counter() - due)

@@ -18,7 +18,7 @@ from benchmarks import plan
 from benchmarks.gateway import Gateway
 from benchmarks.http_connection import HttpConnections
 from benchmarks.ours import Service
-from benchmarks.systems import Answer, Served, System, running
+from benchmarks.systems import Answer, Answering, Served, running
 from benchmarks.throughput import compare, ratio_facts
 from benchmarks.workloads import Request
 
@@ -64,7 +64,7 @@ async def main() -> None:
     assert isinstance(embed, Service)
     gateway = Gateway(embed, cached=False)
     ours = OverHttp(gateway)
-    others: dict[str, System] = {"gateway": gateway}
+    others: dict[str, Answering] = {"gateway": gateway}
     if not options.without_infinity:
         others["infinity-bf16"] = plan.peers("embed")["infinity-bf16"]
     runs: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ from benchmarks.peers.afternoon.system import AfternoonTriton
 from benchmarks.peers.infinity import Infinity
 from benchmarks.peers.plain_folder import embedder_folder, reranker_folder
 from benchmarks.peers.sentence_transformers import SentenceTransformers
-from benchmarks.systems import System
+from benchmarks.systems import Answering
 from benchmarks.workloads import Corpus, Workload
 from serving import served_model
 
@@ -82,10 +82,10 @@ def service(task: str) -> Service:
     return Service(task, MODELS[task])
 
 
-def peers(task: str) -> dict[str, System]:
+def peers(task: str) -> dict[str, Answering]:
     """Every peer for a task, by name; none is started."""
     folder = embedder_folder() if task == "embed" else reranker_folder()
-    found: list[System] = [Infinity(folder, precision) for precision in ("bf16", "fp32")]
+    found: list[Answering] = [Infinity(folder, precision) for precision in ("bf16", "fp32")]
     found += [SentenceTransformers(folder, task, precision) for precision in ("bf16", "fp32")]
     if task == "embed":
         found.append(AfternoonTriton(EMBEDDER))

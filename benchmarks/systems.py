@@ -16,7 +16,7 @@ Answer = NDArray[np.float32]  # [n, d] vectors or [n] logits, in the order of th
 
 
 class System(abc.ABC):
-    """One system under test. `name` is what results call it."""
+    """What is measured, started and watched. `name` is what results call it."""
 
     name: str
 
@@ -26,10 +26,6 @@ class System(abc.ABC):
 
     @abc.abstractmethod
     async def stop(self) -> None: ...
-
-    @abc.abstractmethod
-    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """What it says, to be compared before anything is timed."""
 
     @abc.abstractmethod
     async def run(self, workload: Workload, in_flight: int, seconds: float) -> Run: ...
@@ -43,7 +39,14 @@ class System(abc.ABC):
         return {}
 
 
-class Served(System):
+class Answering(System):
+    """A system whose answers can be compared with another's before anything is timed."""
+
+    @abc.abstractmethod
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]: ...
+
+
+class Served(Answering):
     """A system that answers one request at a time over a connection, and many at once."""
 
     @abc.abstractmethod

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from benchmarks import plan
-from benchmarks.systems import System, agreement, measured, running
+from benchmarks.systems import Answering, agreement, measured, running
 from benchmarks.workloads import Workload
 
 AGREEMENT = 0.999
@@ -53,7 +53,9 @@ async def _compare(
                 yield await compare(ours, peer, workload, options.pairs, options.seconds)
 
 
-async def compare(ours: System, peer: System, workload: Workload, pairs: int, seconds: float) -> list[dict[str, Any]]:
+async def compare(
+    ours: Answering, peer: Answering, workload: Workload, pairs: int, seconds: float
+) -> list[dict[str, Any]]:
     """Runs of ours and of the peer in turn."""
     checked = workload.requests[:CHECKED_REQUESTS]
     worst = agreement(await ours.answer(checked), await peer.answer(checked))

@@ -182,7 +182,8 @@ class ModelClient(Generic[Model]):
             return await call(request, timeout=deadline.require(), metadata=carried())
         except grpc.aio.AioRpcError as error:
             ours = translated(self.service, error)
-            if ours.reason == NOT_HERE:
+            if ours.reason == NOT_HERE:  # what was known of the service is of before
+                self._model = None
                 self._others.clear()
             raise ours from error
         except asyncio.CancelledError:

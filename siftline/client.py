@@ -8,6 +8,7 @@
 `AsyncClient` has the same methods, to be awaited. Both may be shared between threads, or tasks.
 """
 
+import abc
 import copy
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -70,7 +71,7 @@ def _built(
         raise errors.invalid(error) from error
 
 
-class _Connection:
+class _Connection(abc.ABC):
     """What both clients are made of: a channel, a deadline, metadata."""
 
     def __init__(
@@ -92,8 +93,8 @@ class _Connection:
         self._channels = Renewed(lambda credentials: self._open(address, credentials, options), tls)
 
     @staticmethod
-    def _open(address: str, credentials: grpc.ChannelCredentials | None, options: list[tuple[str, Any]]) -> Any:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _open(address: str, credentials: grpc.ChannelCredentials | None, options: list[tuple[str, Any]]) -> Any: ...
 
     def with_timeout(self, seconds: float) -> Self:
         """The same client over the same connection with another deadline."""

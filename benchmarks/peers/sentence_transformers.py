@@ -17,14 +17,14 @@ import numpy as np
 
 from benchmarks.loops import Run
 from benchmarks.processes import RUN, tree_cpu_seconds
-from benchmarks.systems import Answer, System
+from benchmarks.systems import Answer, Answering
 from benchmarks.workloads import Request, Workload
 
 # Texts in one call of the library: enough for its sorting to pay, few enough to stop in time.
 CHUNK_TOKENS = 60_000
 
 
-class SentenceTransformers(System):
+class SentenceTransformers(Answering):
     """One model folder in bf16 or fp32."""
 
     def __init__(self, model: Path, task: str, precision: str, batch_size: int = 32) -> None:

@@ -94,13 +94,8 @@ async def test_probabilities_come_from_the_reranker_that_they_were_fitted_to(gat
     assert (await gateway.searches.Search(plain)).rerank_fingerprint == "7" * 32
     assert (await gateway.searches.Search(calibrated)).rerank_fingerprint == "e" * 32
     gateway.rerank.others = set()
-    # The gateway learns from a refusal that the old one is gone; until then it answers in recall order.
-    for _ in range(100):
-        try:
-            await gateway.searches.Search(calibrated)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
-                break
-        await asyncio.sleep(0.05)
-    else:
-        raise AssertionError("a calibration of a reranker that is gone is still used")
+    found = await gateway.searches.Search(calibrated)  # the gateway learns from this refusal that the old one is gone
+    assert list(found.degraded) == [pb.DEGRADATION_RERANK_UNAVAILABLE]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await gateway.searches.Search(calibrated)
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
