@@ -23,6 +23,7 @@ import yaml
 import siftline
 from gateway.clients import EmbedClient, RerankClient, Service
 from gateway.deadline import Deadline
+from serving.errors import Unavailable
 from siftline.embed.v1 import embed_pb2
 from siftline.rerank.v1 import rerank_pb2
 from tests.deploy.programs import ROOT, program
@@ -185,7 +186,7 @@ async def _patiently(ask: Ask) -> None:
         try:
             await ask("there?")
             return
-        except Exception:
+        except (siftline.SiftlineError, Unavailable):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.2)
 

@@ -95,7 +95,7 @@ async def test_probabilities_come_from_the_reranker_that_they_were_fitted_to(gat
     assert (await gateway.searches.Search(calibrated)).rerank_fingerprint == "e" * 32
     gateway.rerank.others = set()
     found = await gateway.searches.Search(calibrated)  # the gateway learns from this refusal that the old one is gone
-    assert list(found.degraded) == [pb.DEGRADATION_RERANK_UNAVAILABLE]
+    assert list(found.degraded) == [pb.DEGRADED_RERANK_UNAVAILABLE]
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await gateway.searches.Search(calibrated)
     assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
