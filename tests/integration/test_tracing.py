@@ -19,6 +19,7 @@ from tests.running.model_service import RunningService
 from tests.running.redis_server import RedisServer
 
 SECONDS = 30.0
+TIMES = 10  # tritonserver takes headers for C strings, which gRPC's aren't, and so misses one trace in ten
 
 
 @pytest.fixture(name="collector", scope="module")
@@ -67,7 +68,7 @@ def searched(gateway: RunningService, provider: TracerProvider, query: str) -> t
 
 
 def test_one_trace_holds_all_stages_down_to_triton(gateway: RunningService, collector: Collector) -> None:
-    trace, asking = searched(gateway, TracerProvider(), "how are batches formed?")
+    asking = dict(searched(gateway, TracerProvider(), f"how are {n} batches formed?") for n in range(TIMES))
     parents = {
         "gateway /siftline.search.v1.SearchService/Search": "",
         "gateway embed": "gateway /siftline.search.v1.SearchService/Search",
@@ -81,10 +82,10 @@ def test_one_trace_holds_all_stages_down_to_triton(gateway: RunningService, coll
         "tritonserver all-minilm-l6-v2": "tritonserver InferRequest",
         "tritonserver compute": "tritonserver all-minilm-l6-v2",
     }
-    collector.wait_for(trace, parents.keys(), SECONDS)
+    trace = collector.wait_for(asking, parents.keys(), SECONDS)
     spans = collector.of(trace)
     assert {name: spans[name].parent for name in parents} == {
-        name: spans[parent].id if parent else asking for name, parent in parents.items()
+        name: spans[parent].id if parent else asking[trace] for name, parent in parents.items()
     }
     for name, parent in parents.items():
         if parent:  # all by one clock; to a millisecond, because some are told afterwards by their length
@@ -93,7 +94,7 @@ def test_one_trace_holds_all_stages_down_to_triton(gateway: RunningService, coll
 
 def test_what_the_application_does_not_record_nobody_does(gateway: RunningService, collector: Collector) -> None:
     unrecorded, _ = searched(gateway, TracerProvider(sampler=ALWAYS_OFF), "not recorded")
-    recorded, _ = searched(gateway, TracerProvider(), "recorded")
+    recorded = [searched(gateway, TracerProvider(), f"recorded {n}")[0] for n in range(TIMES)]
     collector.wait_for(recorded, {"tritonserver compute"}, SECONDS)
     assert not collector.of(unrecorded)
     assert {span.trace for span in collector.spans if span.service == "tritonserver"} <= {

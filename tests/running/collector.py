@@ -4,7 +4,7 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,11 +32,14 @@ class Collector:
         """A trace's spans by `service name`; of several with one name the last."""
         return {f"{span.service} {span.name}": span for span in self.spans if span.trace == trace}
 
-    def wait_for(self, trace: str, names: Set[str], seconds: float) -> None:
-        """Until the trace has spans of these names."""
+    def wait_for(self, traces: Iterable[str], names: Set[str], seconds: float) -> str:
+        """The first of the traces to have spans of these names."""
         deadline = time.monotonic() + seconds
-        while missing := names - self.of(trace).keys():
-            assert time.monotonic() < deadline, f"{missing} not within {seconds} s, but {sorted(self.of(trace))}"
+        while True:
+            missing = {trace: names - self.of(trace).keys() for trace in traces}
+            if whole := [trace for trace, spans in missing.items() if not spans]:
+                return whole[0]
+            assert time.monotonic() < deadline, f"not within {seconds} s: {missing}"
             time.sleep(0.1)
 
 
