@@ -3,13 +3,13 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN_FLAGS := $(if $(ONCE),--once)
 
-.PHONY: run test mteb faults soak fuzz lint bench bench-peers format protos lock clean
+.PHONY: run test mteb faults soak fuzz lint bench bench-peers format protos lock sbom audit clean
 
 run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
 
 # TESTS narrows it down, for example: make test TESTS="tests/unit -k passages"
-test: .venv/dev.stamp build/clients-venv/stamp
+test: .venv/dev.stamp build/clients-venv/stamp build/supply-venv/stamp
 	@$(BIN)/python -m export --defaults
 	@exec $(BIN)/python -m pytest $(TESTS)
 
@@ -70,6 +70,13 @@ protos: .venv/dev.stamp
 lock: .venv/dev.stamp
 	$(BIN)/python requirements/lock.py
 
+# What is in the images, and what is known against it; FLAGS are pip-audit's. audit ends with 2 where nobody can be asked.
+sbom: build/supply-venv/stamp
+	@$(BIN)/python -m tools.supply_chain sbom
+
+audit: build/supply-venv/stamp
+	@$(BIN)/python -m tools.supply_chain audit $(FLAGS)
+
 clean:
 	rm -rf .venv build
 
@@ -82,7 +89,11 @@ clean:
 	@touch $@
 
 build/clients-venv/stamp: requirements/clients.txt requirements/clients-infinity.txt .venv/dev.stamp
-	@requirements/install-clients
+	@requirements/install-apart clients infinity
+	@touch $@
+
+build/%-venv/stamp: requirements/%.txt .venv/dev.stamp
+	@requirements/install-apart $*
 	@touch $@
 
 build/mteb-venv/stamp: requirements/mteb.txt .venv/dev.stamp

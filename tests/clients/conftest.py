@@ -32,7 +32,7 @@ def environment() -> Path:
     if not (ENVIRONMENT / "infinity").is_dir():
         if os.environ.get("CI") == "true":
             pytest.fail(f"{ENVIRONMENT} is absent: make test makes it")
-        pytest.skip(f"{ENVIRONMENT} is absent: requirements/install-clients makes it")
+        pytest.skip(f"{ENVIRONMENT} is absent: requirements/install-apart makes it")
     return ENVIRONMENT
 
 

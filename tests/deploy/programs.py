@@ -11,10 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def program(name: str, package: str) -> str:
-    """Path of `name`: beside this interpreter (wheels that bring programs), or on PATH."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
+def program(name: str, package: str, environment: str = "") -> str:
+    """Path of `name`: in build/`environment` (make test makes it), else beside this interpreter (wheels that bring
+    programs); or on PATH."""
+    folder = ROOT / "build" / environment / "bin" if environment else Path(sys.executable).parent
+    found = str(folder / name) if (folder / name).exists() else shutil.which(name)
     if found is not None:
         return found
     reason = f"{name} is not installed: it comes with {package}"
