@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic_settings import BaseSettings
@@ -9,7 +10,7 @@ from pydantic_settings import BaseSettings
 from gateway.settings import GatewaySettings
 from services.embed.settings import EmbedSettings
 from services.rerank.settings import RerankSettings
-from tests.deploy.manifests import COMBINATIONS, build, containers, environment
+from tests.deploy.manifests import COMBINATIONS, build, components, containers, environment, name, of_kind
 
 SETTINGS: dict[str, type[BaseSettings]] = {
     "siftline-embed": EmbedSettings,
@@ -45,11 +46,25 @@ def test_model_services_listen_where_the_gateway_looks() -> None:
         assert by_owner[host][f"SIFTLINE_{service}_LISTEN"] == f"0.0.0.0:{port}"
 
 
-def test_a_password_reaches_both_ends() -> None:
-    objects = build("overlays/prod")
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_the_gateway_looks_for_a_redis_that_is_there(combination: str) -> None:
+    objects = build(combination)
+    gateway = next(each for each in containers(objects) if each.owner == "siftline-gateway")
+    services = {name(each) for each in of_kind(objects, "Service")}
+    urls = [environment(gateway, objects)[f"SIFTLINE_GATEWAY_{use}_URL"] for use in ("CACHE", "INDEX")]
+    assert {str(urlsplit(url).hostname) for url in urls} == {each for each in services if "redis" in each}
+    assert urls[0].startswith("cluster+") == ("redis-cluster" in components(combination))
+
+
+@pytest.mark.parametrize("combination", [each for each in COMBINATIONS if "redis-password" in components(each)])
+def test_a_password_reaches_both_ends(combination: str) -> None:
+    objects = build(combination)
     for container in containers(objects):
         if "redis" in container.owner:
             assert container.spec["args"][-2:] == ["--requirepass", "$(REDISCLI_AUTH)"]
+            clustered = container.owner == "siftline-redis-cluster"
+            assert container.spec["args"][-4:-2] == ["--masterauth", "$(REDISCLI_AUTH)"] or not clustered
+            assert "REDISCLI_AUTH" in environment(container, objects)
         if container.owner == "siftline-gateway":
             variables = environment(container, objects)
             for url in ("SIFTLINE_GATEWAY_CACHE_URL", "SIFTLINE_GATEWAY_INDEX_URL"):

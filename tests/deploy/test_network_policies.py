@@ -29,6 +29,20 @@ def test_services_have_a_network_policy(combination: str) -> None:
         assert opened == declared, name(workload)
 
 
+def test_nodes_of_a_cluster_reach_each_other() -> None:
+    objects = build("tests/redis-cluster-locked-down")
+    nodes = next(each for each in of_kind(objects, "StatefulSet") if name(each) == "siftline-redis-cluster")
+    own = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "redis-cluster"}}}
+    assert selects(own["podSelector"], pod_labels(nodes))
+    policies = [p["spec"] for p in of_kind(objects, "NetworkPolicy")]
+    policies = [spec for spec in policies if spec["podSelector"] and selects(spec["podSelector"], pod_labels(nodes))]
+    for way, peers in (("ingress", "from"), ("egress", "to")):
+        open_ = [rule["ports"] for spec in policies for rule in spec.get(way, []) if own in rule[peers]]
+        assert open_ == [[{"port": "redis"}, {"port": "bus"}]]
+    lookups = [port for spec in policies for rule in spec.get("egress", []) for port in rule["ports"]]
+    assert {"protocol": "UDP", "port": 53} in lookups
+
+
 def _opened(policies: list[Manifest], workload: Manifest) -> set[str]:
     """Ports of a workload that some policy lets others in to; each of them says whom."""
     found = set()

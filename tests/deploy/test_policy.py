@@ -36,9 +36,8 @@ def test_containers_have_requests_and_limits(combination: str) -> None:
 
 def test_memory_is_guaranteed(combination: str) -> None:
     """A container that may use more than it asked for is killed when a neighbour wants its own."""
-    names = ("siftline-embed", "siftline-rerank", "siftline-redis-index", "siftline-redis-cache")
     for container in containers(build(combination)):
-        if container.owner in names:
+        if container.owner in ("siftline-embed", "siftline-rerank") or "redis" in container.owner:
             resources = container.spec["resources"]
             assert resources["requests"]["memory"] == resources["limits"]["memory"], container
 
@@ -95,6 +94,11 @@ def test_images_have_a_version(combination: str) -> None:
     _each(combination, lambda c: re.search(r"(:(?!latest)[\w.-]+|@sha256:[0-9a-f]{64})$", c.spec["image"]))
 
 
+def test_an_image_has_one_version(combination: str) -> None:
+    images = {each.spec["image"] for each in containers(build(combination))}
+    assert len({re.split("[:@]", each)[0] for each in images}) == len(images)
+
+
 def test_pods_get_no_token_and_no_service_variables(combination: str) -> None:
     for workload in of_kind(build(combination), *WORKLOADS):
         pod = pod_of(workload)
@@ -115,7 +119,7 @@ def test_workloads_have_a_disruption_budget(combination: str) -> None:
 def test_replicas_are_spread(combination: str) -> None:
     """All that can have more than one: they name both topologies, and select their own pods."""
     for workload in of_kind(build(combination), *WORKLOADS):
-        if "redis" in name(workload):
+        if name(workload) in ("siftline-redis-cache", "siftline-redis-index"):
             continue
         spread = pod_of(workload)["topologySpreadConstraints"]
         keys = {each["topologyKey"] for each in spread}
