@@ -30,12 +30,12 @@ class RecordingEngine:
         self._seconds_per_token = seconds_per_token
         self.batches: list[Matrices] = []
 
-    async def run(self, batch: Matrices) -> NDArray[np.float32]:
+    async def run(self, batch: Matrices) -> tuple[NDArray[np.float32], ...]:
         self.batches.append(batch)
         rows, length = batch.shape
         async with self._free:
             await asyncio.sleep(rows * length * self._seconds_per_token)
-        return np.zeros((rows, 1), np.float32)
+        return (np.zeros((rows, 1), np.float32),)
 
 
 async def record(workload: Workload, in_flight: int, folder: Path, limits: BatchLimits) -> list[Matrices]:

@@ -94,7 +94,7 @@ def _tables(result: dict[str, Any]) -> str:
             "### Open loop, Poisson arrivals at 70 % of the closed-loop rate",
             _open_loop(result["open_loop"]),
             "What a request costs the machine, by how many are in flight:",
-            _closed_loops([run for row in result["open_loop"] for run in row.get("closed_loops", ())]),
+            _closed_loops([run for row in result["open_loop"] for run in row["closed_loops"]]),
             "### Batches in flight",
             _overlap(result["overlap"]),
         ]
@@ -169,7 +169,7 @@ def _closed_loops(runs: Sequence[dict[str, Any]]) -> str:
                 f"{run['p50_ms']:,.1f}",
                 ", ".join(f"{name} {value:,}" for name, value in run["cpu_us_per_request"].items()),
             )
-            for run in runs
+            for run in sorted(runs, key=lambda run: (run["workload"], run["in_flight"]))
         ),
     )
 

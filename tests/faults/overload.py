@@ -18,17 +18,29 @@ from tests.faults.load import COLLECTION, open_channel, text_of
 DEPTH = 50  # of a search where nothing else is asked for
 PATIENCE_SECONDS = 5.0
 BUSY = 8  # clients that keep the system busy without waiting long
+FILL_SECONDS = 2.0  # after which queues are as full as they get
 
 
 @dataclass
 class Answers:
-    """Of one run: answers by code, degraded ones by reason, whole ones a second, the refusals without RetryInfo."""
+    """Of one run: answers by code, degraded ones by reason, whole ones in the window, refusals without RetryInfo."""
 
-    seconds: float = 0.0
+    begin: float
+    end: float
     codes: Counter[str] = field(default_factory=Counter)
     degraded: Counter[str] = field(default_factory=Counter)
     whole: int = 0
     mute: int = 0
+
+    @classmethod
+    def over(cls, seconds: float) -> "Answers":
+        """Of a run that begins now; answers are counted for so many seconds from when the queues are full."""
+        begin = time.monotonic() + FILL_SECONDS
+        return cls(begin, begin + seconds)
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.begin
 
     @property
     def goodput(self) -> float:
@@ -49,30 +61,27 @@ class Crowd:
 
     async def capacity(self, seconds: float) -> Answers:
         """As many searches as BUSY clients get answered when each asks again at once, or when it is told to."""
-        answers = Answers()
+        answers = Answers.over(seconds)
 
-        async def ask_on(until: float) -> None:
-            while time.monotonic() < until:
-                await asyncio.sleep(await self._ask(answers, until))
+        async def ask_on() -> None:
+            while time.monotonic() < answers.end:
+                await asyncio.sleep(await self._ask(answers))
 
-        started = time.monotonic()
-        await asyncio.gather(*(ask_on(started + seconds) for _ in range(BUSY)))
-        answers.seconds = seconds
+        await asyncio.gather(*(ask_on() for _ in range(BUSY)))
         return answers
 
     async def burst(self, rate: float, seconds: float) -> Answers:
-        """`rate` searches a second, whatever becomes of them. What is answered later than `seconds` is not counted."""
-        answers, asked = Answers(seconds), []
+        """`rate` searches a second, whatever becomes of them."""
+        answers, asked = Answers.over(seconds), []
         started = time.monotonic()
-        until = started + seconds
-        while (now := time.monotonic()) < until:
+        while (now := time.monotonic()) < answers.end:
             due = int((now - started) * rate) - len(asked)
-            asked += [asyncio.create_task(self._ask(answers, until)) for _ in range(due)]
+            asked += [asyncio.create_task(self._ask(answers)) for _ in range(due)]
             await asyncio.sleep(0.01)
         await asyncio.gather(*asked)
         return answers
 
-    async def _ask(self, answers: Answers, until: float) -> float:
+    async def _ask(self, answers: Answers) -> float:
         """Seconds after which to come back."""
         stub = self._dice.choice(self._stubs)
         request = pb.SearchRequest(collection=COLLECTION, query=text_of(self._dice), recall_depth=DEPTH, top_k=3)
@@ -85,7 +94,7 @@ class Crowd:
             return pause
         answers.codes["OK"] += 1
         answers.degraded.update(pb.Degraded.Name(reason).removeprefix("DEGRADED_") for reason in reply.degraded)
-        answers.whole += not reply.degraded and time.monotonic() <= until
+        answers.whole += not reply.degraded and answers.begin <= time.monotonic() <= answers.end
         return 0.0
 
 

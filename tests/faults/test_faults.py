@@ -118,7 +118,6 @@ async def test_overload(harness: Harness) -> None:
     """Three times what can be answered costs little of what can be, and nothing once it is over."""
     crowd = Crowd(harness.system.address)
     try:
-        await crowd.capacity(1)
         before = await crowd.capacity(BURST_SECONDS)
         burst = await crowd.burst(3 * before.goodput, BURST_SECONDS)
         whole_again = await harness.probe.until_whole(time.monotonic(), 0.3)

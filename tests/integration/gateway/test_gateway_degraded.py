@@ -156,7 +156,7 @@ async def test_a_budget_cuts_the_second_stage_only(filled: Any) -> None:
     filled.rerank.faults.delay = 5
     started = time.monotonic()
     reply = await search(filled, budget_ms=200)
-    assert time.monotonic() - started < 0.4
+    assert time.monotonic() - started < 1
     assert list(reply.degraded) == [pb.DEGRADED_RERANK_TIMEOUT]
     assert is_recall_order(reply)
     tiny = await search(filled, budget_ms=1)
