@@ -24,8 +24,7 @@ from benchmarks.processes import RUN, tree_cpu_seconds
 from benchmarks.systems import System
 from benchmarks.workloads import Request, Workload
 from serving import served_model
-from serving.batching import Layout, Matrices, Rows
-from serving.batching.matrices import pad
+from serving.batching import Batch, PaddedLayout, Rows
 from serving.batching.rows import take
 from serving.calibration import length_edges
 
@@ -35,7 +34,7 @@ CHUNK_REQUESTS = 4
 class BareOrt(System):
     """`batches` to be computed as they are, or, without them, the texts of the workload."""
 
-    def __init__(self, model: Path, batch_tokens: int, batches: Sequence[Matrices] = (), processes: int = 2) -> None:
+    def __init__(self, model: Path, batch_tokens: int, batches: Sequence[Batch] = (), processes: int = 2) -> None:
         self.name = "bare-ort" if batches else "bare-ort + tokenise"
         self._model = model
         self._batch_tokens = batch_tokens
@@ -68,10 +67,10 @@ class BareOrt(System):
             process.stdin.write(order)  # type: ignore[union-attr]
         replies = [json.loads(await process.stdout.readline()) for process in self._processes]  # type: ignore[union-attr]
         run = Run(seconds=max(reply["seconds"] for reply in replies))
-        for rows, length, tokens, latency in (batch for reply in replies for batch in reply["batches"]):
+        for rows, computed, tokens, latency in (batch for reply in replies for batch in reply["batches"]):
             run.count(Request(("",) * rows, tokens), latency)
             self._computed["real"] += tokens
-            self._computed["padding"] += rows * length - tokens
+            self._computed["padding"] += computed - tokens
         return run
 
     async def tokens_computed(self) -> dict[str, float]:
@@ -95,7 +94,7 @@ class Computer:
         version = folder / "repository" / self._model.name / "1"
         self._session, _ = runner_module(version / "model.py").open_session(version / "model.onnx", "auto", 1)
         edges = length_edges(self._model.max_tokens)
-        self._layout = Layout(self._model.inputs, self._model.pad_token_id, self._model.position_offset, edges)
+        self._layout = PaddedLayout(self._model.inputs, self._model.pad_token_id, self._model.position_offset, edges)
         self._batch_tokens = batch_tokens
 
     def work(self, file: str, seconds: float) -> dict[str, Any]:
@@ -106,20 +105,20 @@ class Computer:
             for batch in self._matrices(pieces):
                 self._session.run(["vectors"], batch.arrays)
                 now = time.perf_counter()
-                done.append((*batch.shape, batch.tokens, now - begun))
+                done.append((batch.rows, batch.computed, batch.tokens, now - begun))
                 begun = now
                 if now - started > seconds:
                     return {"seconds": now - started, "batches": done}
 
-    def _matrices(self, pieces: Sequence[Any]) -> Iterator[Matrices]:
-        if isinstance(pieces[0], Matrices):
+    def _matrices(self, pieces: Sequence[Any]) -> Iterator[Batch]:
+        if isinstance(pieces[0], Batch):
             yield from pieces
             return
         for first in range(0, len(pieces), CHUNK_REQUESTS):
             texts = [text for piece in pieces[first : first + CHUNK_REQUESTS] for text in piece]
             yield from self._batched(self._tokenizer.encode_batch_fast(texts))
 
-    def _batched(self, encodings: Sequence[Any]) -> Iterator[Matrices]:
+    def _batched(self, encodings: Sequence[Any]) -> Iterator[Batch]:
         """Sorted by length, cut where a batch is full."""
         lengths = np.array([len(encoding.ids) for encoding in encodings], np.int32)
         ids = np.concatenate([np.array(encoding.ids, np.int32) for encoding in encodings])
@@ -127,7 +126,7 @@ class Computer:
         first = 0
         while first < len(order):
             count = max(1, self._batch_tokens // self._layout.fit(int(lengths[order[first]])))
-            yield pad([take(rows, order[first : first + count])], self._layout)
+            yield self._layout.batch([take(rows, order[first : first + count])])
             first += count
 
     def _open_tokenizer(self, folder: Path) -> Any:

@@ -25,7 +25,7 @@ from benchmarks.ours import Service
 from benchmarks.systems import System, measured, running
 from benchmarks.throughput import ratio_facts
 from benchmarks.workloads import Request, Workload
-from serving.batching import Matrices
+from serving.batching import Batch
 from serving.triton import OUTPUTS, TritonEngine
 
 FULL, LOW, CACHE = "MIXx32", "Q32x1", "P128x32"
@@ -37,10 +37,10 @@ class Triton(System):
 
     name = "triton"
 
-    def __init__(self, service: Service, model: str, batches: Sequence[Matrices]) -> None:
+    def __init__(self, service: Service, model: str, batches: Sequence[Batch]) -> None:
         self._service = service
         self._model = model
-        self._requests = [Request(("",) * batch.shape[0], batch.tokens) for batch in batches]
+        self._requests = [Request(("",) * batch.rows, batch.tokens) for batch in batches]
         self._batches = {id(request): batch for request, batch in zip(self._requests, batches, strict=True)}
         self._computed = {"real": 0.0, "padding": 0.0}
 
@@ -62,9 +62,8 @@ class Triton(System):
 
     async def _compute(self, request: Request) -> NDArray[np.float32]:
         batch = self._batches[id(request)]
-        rows, length = batch.shape
         self._computed["real"] += batch.tokens
-        self._computed["padding"] += rows * length - batch.tokens
+        self._computed["padding"] += batch.computed - batch.tokens
         return (await self._engine.run(batch))[0]
 
 

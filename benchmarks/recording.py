@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from benchmarks.loops import closed_loop
 from benchmarks.workloads import Request, Workload
 from serving import served_model
-from serving.batching import Batcher, BatchLimits, Layout, Matrices, Rows
+from serving.batching import Batch, Batcher, BatchLimits, Rows
 from serving.calibration import length_edges
+from serving.layouts import layout_of
 from serving.tokenization import TokenizerPool, Tokens, cut, surround
 
 QUEUE_TOKENS = 1 << 24
@@ -28,23 +29,21 @@ class RecordingEngine:
     def __init__(self, instances: int, seconds_per_token: float) -> None:
         self._free = asyncio.Semaphore(instances)
         self._seconds_per_token = seconds_per_token
-        self.batches: list[Matrices] = []
+        self.batches: list[Batch] = []
 
-    async def run(self, batch: Matrices) -> tuple[NDArray[np.float32], ...]:
+    async def run(self, batch: Batch) -> tuple[NDArray[np.float32], ...]:
         self.batches.append(batch)
-        rows, length = batch.shape
         async with self._free:
-            await asyncio.sleep(rows * length * self._seconds_per_token)
-        return (np.zeros((rows, 1), np.float32),)
+            await asyncio.sleep(batch.computed * self._seconds_per_token)
+        return (np.zeros((batch.rows, 1), np.float32),)
 
 
-async def record(workload: Workload, in_flight: int, folder: Path, limits: BatchLimits) -> list[Matrices]:
+async def record(workload: Workload, in_flight: int, folder: Path, limits: BatchLimits) -> list[Batch]:
     """The batches of an embed workload, each of its requests once."""
     model = served_model.load(folder)
     tokenizer = TokenizerPool(folder / served_model.TOKENIZER_FILE)
     engine = RecordingEngine(limits.instances, limits.seconds_per_token)
-    layout = Layout(model.inputs, model.pad_token_id, model.position_offset, limits.edges)
-    batcher = Batcher(engine, layout, limits, time.monotonic)
+    batcher = Batcher(engine, layout_of(model, limits.edges), limits, time.monotonic)
     rows = await tokenized(tokenizer, workload.requests, model.max_tokens)
 
     async def call(request: Request) -> object:

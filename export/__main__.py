@@ -2,6 +2,7 @@
 
     python -m export SOURCE [--as FAMILY] [--name NAME] [--out build/models]
     python -m export SOURCE --int8 --gate BEIR_DIR BEIR_DIR
+    python -m export SOURCE --layout packed [--precision fp16|fp32]
     python -m export --defaults [--out build/models]
 
 SOURCE is a folder, the name of a catalogue entry (see models/), or an identifier on the Hugging Face hub.
@@ -43,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--defaults", action="store_true", help="the catalogue's default models, where missing or stale")
     parser.add_argument("--as", dest="family", metavar="FAMILY", help=", ".join(catalogue.families()))
     parser.add_argument("--name", help="name of the exported model (default: the entry's or the folder's)")
+    parser.add_argument(
+        "--layout", choices=("padded", "packed"), default="padded", help="packed: no padding, for CUDA; as NAME-packed"
+    )
+    parser.add_argument(
+        "--precision", choices=("fp16", "fp32"), help="of a packed graph (default: fp16 where it is exact enough)"
+    )
     parser.add_argument("--int8", action="store_true", help="also write NAME-int8, if it passes the gate")
     parser.add_argument(
         "--gate",
@@ -58,9 +65,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _export_source(options: argparse.Namespace) -> None:
     from export.exporter import export
+    from export.graph_writer import Wish
 
     entry = catalogue.find(options.source)
-    model = export(_find(options.source, entry), options.out, entry, options.family, options.name, _say)
+    if options.precision and options.layout != "packed":
+        raise ExportError("--precision is of a packed graph; a padded one is computed in what its service is told")
+    wish = Wish(options.layout, options.precision)
+    model = export(_find(options.source, entry), options.out, entry, options.family, options.name, _say, wish)
     if options.int8:
         from export.int8 import export_int8
 

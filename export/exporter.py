@@ -3,23 +3,23 @@
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from export import loading, onnx_file, tokenizer_file, triton_repository, verification
+from export import loading, tokenizer_file, triton_repository
 from export.backbone import vocab_size
 from export.catalogue import CatalogueEntry
 from export.description import Description, describe, hidden_size
 from export.errors import ExportError
 from export.freshness import built_from
 from export.graph import EmbedderGraph, Graph
+from export.graph_writer import PADDED, GraphWriter, Report, Wish
 from export.source import Source
 from serving.served_model import MODEL_FILE, TOKENIZER_FILE, PairLayout, ServedModel
 
-Report = Callable[[str], None]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -30,16 +30,18 @@ def export(
     family: str | None = None,
     name: str | None = None,
     report: Report = lambda line: None,
+    wish: Wish = PADDED,
 ) -> ServedModel:
     """Writes the model to the folder `out`/NAME and returns its record; replaces what was there.
 
     Raises ExportError, leaving `out` as it was, for whatever is wrong with the source.
     """
     source = Source(source, source.name) if isinstance(source, Path) else source
-    chosen = checked_name(name or (entry.name if entry else source.folder.resolve().name.lower()))
+    own = entry.name if entry else source.folder.resolve().name.lower()
+    chosen = checked_name(name or (f"{own}-packed" if wish.layout == "packed" else own))
     description = describe(source, chosen, entry, family)
     with replacing(out / chosen) as folder:
-        return _build(description, folder, built_from(source, entry, family), report)
+        return _build(description, folder, built_from(source, entry, family), wish, report)
 
 
 @contextmanager
@@ -55,16 +57,15 @@ def replacing(folder: Path) -> Iterator[Path]:
         made.rename(folder)
 
 
-def _build(description: Description, folder: Path, digest: str, report: Report) -> ServedModel:
+def _build(description: Description, folder: Path, digest: str, wish: Wish, report: Report) -> ServedModel:
     report(f"{description.name}: reading {description.source.label} as {description.family.name}")
     tokenizer = tokenizer_file.load(description.transformer)
     graph = loading.load(description, tokenizer)
     record = _record(description, tokenizer, digest, graph)
     repository = folder / "repository"
-    path = onnx_file.write(graph, triton_repository.version_folder(repository, description.name))
-    report(f"{description.name}: {verification.verify(graph, path, record, tokenizer)}")
-    limits = {"vocab_size": str(vocab_size(graph.backbone)), "max_tokens": str(record.max_tokens)}
-    triton_repository.finish(repository, record.name, record.inputs, graph.outputs, limits)
+    version = triton_repository.version_folder(repository, description.name)
+    record = GraphWriter(graph, tokenizer, version, report).write(record, wish)
+    triton_repository.finish(repository, record, graph.outputs, vocab_size(graph.backbone))
     (folder / TOKENIZER_FILE).write_text(tokenizer.to_str(), "utf-8")
     return sealed(record, folder)
 

@@ -37,7 +37,7 @@ class EmbedderGraph(nn.Module):
         self.backbone, self.dense, self.token_heads = backbone, dense, token_heads
         self.outputs = ("vectors", *token_heads.outputs)
         self._architecture, self.inputs = architecture, tuple(inputs)
-        self._pooling, self._normalized = tuple(pooling), normalized
+        self.pooling, self.normalized = tuple(pooling), normalized
         self.eval()  # a parent in training mode would bring dropout back
 
     def forward(self, *matrices: Tensor) -> tuple[Tensor, ...]:
@@ -53,9 +53,9 @@ class EmbedderGraph(nn.Module):
         return (self._head(hidden, mask), *self.token_heads(hidden))
 
     def _head(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        pooled = torch.cat([pool(hidden, mask, mode) for mode in self._pooling], dim=1)
+        pooled = torch.cat([pool(hidden, mask, mode) for mode in self.pooling], dim=1)
         vectors: Tensor = self.dense(pooled)
-        return nn.functional.normalize(vectors, dim=1) if self._normalized else vectors
+        return nn.functional.normalize(vectors, dim=1) if self.normalized else vectors
 
 
 class RerankerGraph(nn.Module):

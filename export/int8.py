@@ -8,7 +8,8 @@ from tokenizers import Tokenizer
 
 from export import int8_graph, onnx_file, quality_gate, triton_repository, verification
 from export.errors import ExportError
-from export.exporter import Report, checked_name, replacing, sealed
+from export.exporter import checked_name, replacing, sealed
+from export.graph_writer import Report
 from serving import served_model
 from serving.served_model import TOKENIZER_FILE, ServedModel
 
@@ -19,8 +20,8 @@ def export_int8(exported: Path, gate: Sequence[Path], report: Report = lambda li
     Raises ExportError, writing nothing, for a reranker, for fewer than two sets, and when too much is lost.
     """
     original = served_model.load(exported)
-    if original.task != "embed":
-        raise ExportError(f"{original.name}: int8 is offered for embedders only")
+    if original.task != "embed" or original.layout != "padded":
+        raise ExportError(f"{original.name}: int8 is offered for embedders in the padded layout only")
     if len(gate) < 2:
         raise ExportError("--gate: two judged sets or more decide whether int8 is good enough")
     record = original.model_copy(update={"name": checked_name(f"{original.name}-int8"), "quantization": "int8"})

@@ -13,8 +13,9 @@ import onnx
 import torch
 from onnx import numpy_helper
 
+from export.example import Example
 from export.graph import MASKED, Graph
-from serving.served_model import TOKEN_OUTPUTS
+from export.packed_graph import PackedGraph
 
 OPSET = 17
 GRAPH = "model.onnx"
@@ -22,34 +23,24 @@ GRAPH = "model.onnx"
 _LARGEST_IN_ONE_FILE = 1_900_000_000
 
 
-def write(graph: Graph, folder: Path) -> Path:
+def write(graph: Graph | PackedGraph, folder: Path, example: Example) -> Path:
     """Writes model.onnx (with model.onnx.data beside it when large) into `folder`."""
     path = folder / GRAPH
-    axes = {name: {0: "batch", 1: "length"} for name in (*graph.inputs, *TOKEN_OUTPUTS)}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
-            _example(graph.inputs),
+            example.tensors,
             str(path),
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
-            dynamic_axes={name: axes.get(name, {0: "batch"}) for name in (*graph.inputs, *graph.outputs)},
+            dynamic_axes=example.axes,
             opset_version=OPSET,
+            custom_opsets=example.domains or None,
             dynamo=False,
         )
     _finish(path)
     return path
-
-
-def _example(inputs: tuple[str, ...]) -> tuple[torch.Tensor, ...]:
-    """Two rows of nine tokens, the second with padding, so that nothing is constant by accident."""
-    mask = torch.ones((2, 9), dtype=torch.int32)
-    mask[1, 6:] = 0
-    ids = torch.arange(3, 21, dtype=torch.int32).reshape(2, 9)
-    positions = torch.arange(2, 11, dtype=torch.int32).repeat(2, 1)
-    made = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "pooling_mask": mask.clone()}
-    return tuple(made.get(name, torch.zeros_like(ids)) for name in inputs)
 
 
 def _finish(path: Path) -> None:

@@ -14,8 +14,8 @@ from sklearn.metrics import ndcg_score
 from tokenizers import Tokenizer
 
 from export.errors import ExportError
-from serving.batching.matrices import Layout, pad
 from serving.batching.rows import Rows
+from serving.layouts import layout_of
 from serving.served_model import ServedModel
 from siftline.evaluation.dataset import Dataset, read
 
@@ -50,7 +50,7 @@ class Texts:
         self._model = model
         self._tokenizer = tokenizer
         self._tokenizer.enable_truncation(model.max_tokens)
-        self._layout = Layout(model.inputs, model.pad_token_id, model.position_offset)
+        self._layout = layout_of(model)
 
     def batches(self, texts: Sequence[str], size: int = _BATCH) -> list[dict[str, NDArray[np.int32]]]:
         """In order; each padded to its longest."""
@@ -67,7 +67,7 @@ class Texts:
     def _batch(self, texts: Sequence[str]) -> dict[str, NDArray[np.int32]]:
         ids = [np.array(encoding.ids, np.int32) for encoding in self._tokenizer.encode_batch(list(texts))]
         rows = Rows(np.concatenate(ids), np.array([len(row) for row in ids], np.int32))
-        return pad([rows], self._layout).arrays
+        return self._layout.batch([rows]).arrays
 
 
 def judge(texts: Texts, original: Path, quantised: Path, folders: Sequence[Path]) -> list[Judged]:

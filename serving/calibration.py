@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from serving.batching import Engine, Layout, Matrices, Rows
-from serving.batching.matrices import pad
+from serving.batching import Batch, Engine, Layout, Rows
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ async def _sweep(engine: Engine, layout: Layout, longest: int) -> dict[int, list
     return figures
 
 
-async def _fastest(engine: Engine, batches: list[Matrices]) -> float:
+async def _fastest(engine: Engine, batches: list[Batch]) -> float:
     """Seconds per token of the fastest of a few batches, each of another shape than the one before, as in service."""
     seconds = []
     for batch in batches * (1 + REPEATS):
@@ -83,15 +82,15 @@ async def _fastest(engine: Engine, batches: list[Matrices]) -> float:
     return min(seconds[len(batches) :])
 
 
-def _shapes(budget: int, length: int, layout: Layout) -> list[Matrices]:
+def _shapes(budget: int, length: int, layout: Layout) -> list[Batch]:
     """Two batches of about the same size."""
     rows = max(1, budget // length)
     return [_batch(rows, length, layout), _batch(rows, max(1, length - 8), layout)]
 
 
-def _batch(rows: int, length: int, layout: Layout) -> Matrices:
+def _batch(rows: int, length: int, layout: Layout) -> Batch:
     ids = np.full(rows * length, layout.pad_token_id + 1, np.int32)
-    return pad([Rows(ids, np.full(rows, length, np.int32))], layout)
+    return layout.batch([Rows(ids, np.full(rows, length, np.int32))])
 
 
 def _choose(figures: dict[int, list[float]]) -> Calibration:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from serving import served_model
-from serving.batching import Batcher, BatchLimits, Layout, Matrices, OutOfMemory, Rows
-from serving.batching.matrices import pad
+from serving.batching import Batch, Batcher, BatchLimits, OutOfMemory, Rows
 from serving.calibration import Calibration, calibrate, length_edges
 from serving.errors import SiftlineError, StartupError, Unavailable
 from serving.health import Health
+from serving.layouts import layout_of
 from serving.model_metrics import MODEL, RECOVERIES
 from serving.settings import ModelServiceSettings
 from serving.tls import files
@@ -48,7 +48,7 @@ class ModelRuntime:
         tls = files("triton", settings.triton_tls_ca, settings.triton_tls_cert, settings.triton_tls_key)
         self._engine = TritonEngine(address, self.model.name, output, settings.engine_timeout, tls)
         self._edges = length_edges(self.model.max_tokens)
-        self._layout = Layout(self.model.inputs, self.model.pad_token_id, self.model.position_offset, self._edges)
+        self._layout = layout_of(self.model, self._edges)
         self._watcher: asyncio.Task[None] | None = None
         self.triton_address = address
         self._loaded_in: int | None = None  # the process of our Triton that has the model
@@ -177,11 +177,11 @@ class ModelRuntime:
             seconds_per_token=calibration.seconds_per_token,
         )
 
-    def _canary(self) -> Matrices:
+    def _canary(self) -> Batch:
         length = min(CANARY_TOKENS, self.model.max_tokens)
         ids = np.full(length, self.model.pad_token_id + 1, np.int32)
         rows = Rows(ids, np.array([length], np.int32))
-        return pad([rows], self._layout)
+        return self._layout.batch([rows])
 
     async def _watch(self) -> None:
         while True:

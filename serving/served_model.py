@@ -23,6 +23,9 @@ TOKENIZER_FILE = "tokenizer.json"
 # How a pair that is too long for one row is cut: tokens off the longer of the two (transformers' longest_first), or
 # the query at its own limit and then the passage only (FlagEmbedding).
 Truncation = Literal["longest_first", "passage"]
+# What a graph takes: matrices [B, L], or the tokens of all rows one after the other (CUDA only).
+Layout = Literal["padded", "packed"]
+Precision = Literal["fp32", "fp16"]
 
 
 class _Record(BaseModel):
@@ -60,7 +63,9 @@ class ServedModel(_Record):
     max_tokens: int = Field(description="per row, special tokens included")
     pad_token_id: int
     position_offset: int = Field(default=0, description="position id of a row's first token (XLM-R: pad + 1)")
-    inputs: tuple[str, ...] = Field(description="int32 [B, L] graph inputs, a subset of INPUT_NAMES, in graph order")
+    inputs: tuple[str, ...] = Field(description="int32 graph inputs in graph order")
+    layout: Layout = Field("padded", description="of the graph's inputs")
+    precision: Precision = Field("fp32", description="of the graph's own weights; a GPU computes in it")
     quantization: Literal["", "int8"] = Field("", description="of the graph itself, whatever the engine computes in")
     # embed
     dimensions: int = 0
@@ -84,9 +89,8 @@ class ServedModel(_Record):
         return hashlib.sha256(f"{precision}\n{facts}".encode()).hexdigest()[:32]
 
 
-# Names of the graph's outputs per token: weights float32 [B, L] and unit vectors float32 [B, L, d].
+# Names of the graph's outputs per token: weights float32 [B, L] and unit vectors float32 [B, L, d]; packed [T], [T, d].
 TOKEN_WEIGHTS, TOKEN_VECTORS = TOKEN_OUTPUTS = ("token_weights", "token_vectors")
-INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "pooling_mask")
 
 
 def load(folder: Path) -> ServedModel:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from serving import tracing
-from serving.batching import Matrices, OutOfMemory
+from serving.batching import Batch, OutOfMemory
 from serving.errors import Internal, SiftlineError, Unavailable
 from serving.tls import connection
 from siftline.tls import TLS
@@ -70,7 +70,7 @@ class TritonEngine:
         self._output = output
         self._timeout = timeout
 
-    async def run(self, batch: Matrices) -> tuple[NDArray[np.float32], ...]:
+    async def run(self, batch: Batch) -> tuple[NDArray[np.float32], ...]:
         wanted = (self._output, *batch.token_outputs)
         reply = await self._infer(batch, wanted, self._timeout)
         found = {
@@ -79,7 +79,7 @@ class TritonEngine:
         }
         return tuple(found[name] for name in wanted)
 
-    async def describe(self, batch: Matrices, timeout: float) -> EngineInfo:
+    async def describe(self, batch: Batch, timeout: float) -> EngineInfo:
         """A real inference that also tells which engine made it."""
         reply = await self._infer(batch, ("engine",), timeout)
         facts = json.loads(reply.raw_output_contents[0])
@@ -109,7 +109,7 @@ class TritonEngine:
         for each in self._connection.all():
             await each.channel.close()
 
-    async def _infer(self, batch: Matrices, outputs: Sequence[str], timeout: float) -> Any:
+    async def _infer(self, batch: Batch, outputs: Sequence[str], timeout: float) -> Any:
         request = service_pb2.ModelInferRequest(model_name=self._model)
         for name, array in batch.arrays.items():
             request.inputs.add(name=name, datatype="INT32", shape=array.shape)

@@ -6,7 +6,9 @@ lane.py      the waiting rows of one priority, by length and age
 former.py    which rows make the next batch
 speed.py     how fast the engine is
 admission.py which requests may wait
-matrices.py  rows of several requests as one padded matrix
+layout.py    what the batcher knows of a layout
+matrices.py  the padded layout: rows of several requests as one matrix
+packing.py   the packed layout: rows of several requests one after the other
 engine.py    what computes, and how much at a time
 batcher.py   dispatch, faults
 metrics.py   what it tells Prometheus
@@ -14,8 +16,22 @@ metrics.py   what it tells Prometheus
 
 from serving.batching.batcher import Batcher
 from serving.batching.engine import BatchLimits, Engine, OutOfMemory
-from serving.batching.matrices import Layout, Matrices
+from serving.batching.layout import Batch, Layout
+from serving.batching.matrices import PaddedLayout
+from serving.batching.packing import PackedLayout
 from serving.batching.rows import Rows
 from serving.batching.ticket import Completed, Priority
 
-__all__ = ["BatchLimits", "Batcher", "Completed", "Engine", "Layout", "Matrices", "OutOfMemory", "Priority", "Rows"]
+__all__ = [
+    "Batch",
+    "BatchLimits",
+    "Batcher",
+    "Completed",
+    "Engine",
+    "Layout",
+    "OutOfMemory",
+    "PackedLayout",
+    "PaddedLayout",
+    "Priority",
+    "Rows",
+]

@@ -15,7 +15,7 @@ from serving.batching.admission import Admission
 from serving.batching.engine import BatchLimits, Engine, OutOfMemory
 from serving.batching.former import Former
 from serving.batching.lane import Lane, Part
-from serving.batching.matrices import Layout, Matrices, pad, unpad
+from serving.batching.layout import Batch, Layout
 from serving.batching.rows import Rows, take
 from serving.batching.speed import Speed
 from serving.batching.ticket import Completed, Priority, Ticket
@@ -37,7 +37,7 @@ class Batcher:
         self._limits = limits
         self._clock = clock
         self._lanes = {priority: Lane(limits.edges, self._expire) for priority in Priority}
-        self._former = Former(self._lanes, limits)
+        self._former = Former(self._lanes, limits, layout.mixes_lengths)
         self._speed = Speed(limits)
         self._admission = Admission(limits, self._lanes, self._speed)
         self._workers: set[asyncio.Task[None]] = set()
@@ -163,15 +163,15 @@ class Batcher:
 
     async def _run(self, parts: Sequence[Part]) -> None:
         started = self._clock()
-        batch = pad([part.rows for part in parts], self._layout, _token_outputs(parts))
+        batch = self._layout.batch([part.rows for part in parts], _token_outputs(parts))
         with tracing.together("batch", (part.ticket.trace for part in parts)):
             outputs = await self._engine.run(batch)
-        if len(outputs[0]) != batch.shape[0]:
-            raise Internal(f"the inference engine answered {len(outputs[0])} rows of {batch.shape[0]}")
+        if len(outputs[0]) != batch.rows:
+            raise Internal(f"the inference engine answered {len(outputs[0])} rows of {batch.rows}")
         self._last_success = self._clock()
         self._speed.observe(parts[0].ticket.priority, batch.tokens, started, self._last_success)
         _count(batch, self._last_success - started)
-        _deliver(parts, batch, outputs, self._last_success - started)
+        _deliver(parts, self._layout, batch, outputs, self._last_success - started)
 
     async def _split(self, parts: Sequence[Part]) -> None:
         """Half by half; a single row that does not fit fails its request."""
@@ -222,13 +222,12 @@ def _engine_down(reason: str) -> Unavailable:
     return Unavailable(reason, reason="ENGINE_DOWN")
 
 
-def _count(batch: Matrices, seconds: float) -> None:
-    rows, length = batch.shape
+def _count(batch: Batch, seconds: float) -> None:
     metrics.COMPUTE_SECONDS.observe(seconds)
-    metrics.BATCH_TOKENS.observe(rows * length)
-    metrics.BATCH_ROWS.observe(rows)
+    metrics.BATCH_TOKENS.observe(batch.computed)
+    metrics.BATCH_ROWS.observe(batch.rows)
     metrics.REAL_TOKENS.inc(batch.tokens)
-    metrics.PADDING_TOKENS.inc(rows * length - batch.tokens)
+    metrics.PADDING_TOKENS.inc(batch.computed - batch.tokens)
 
 
 def _token_outputs(parts: Iterable[Part]) -> tuple[str, ...]:
@@ -236,14 +235,17 @@ def _token_outputs(parts: Iterable[Part]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(part.ticket.token_outputs for part in parts)))
 
 
-def _deliver(parts: Iterable[Part], batch: Matrices, outputs: tuple[NDArray[np.float32], ...], seconds: float) -> None:
-    rows, of_tokens = outputs[0], dict(zip(batch.token_outputs, outputs[1:], strict=True))
-    begin = 0
+def _deliver(
+    parts: Iterable[Part], layout: Layout, batch: Batch, outputs: tuple[NDArray[np.float32], ...], seconds: float
+) -> None:
+    per_token = zip(batch.token_outputs, outputs[1:], strict=True)
+    of_tokens = {name: layout.unpack(values, batch.lengths) for name, values in per_token}
+    row = token = 0
     for part in parts:
-        end = begin + len(part.indices)
-        tokens = [unpad(of_tokens[name][begin:end], part.rows.lengths) for name in part.ticket.token_outputs]
-        part.ticket.deliver(part.indices, rows[begin:end], tokens, seconds)
-        begin = end
+        rows, tokens = slice(row, row + len(part.indices)), slice(token, token + part.rows.tokens)
+        wanted = [of_tokens[name][tokens] for name in part.ticket.token_outputs]
+        part.ticket.deliver(part.indices, outputs[0][rows], wanted, seconds)
+        row, token = rows.stop, tokens.stop
 
 
 def _halves(parts: Iterable[Part]) -> tuple[list[Part], list[Part]]:

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.batching.matrices import Matrices
+from serving.batching.layout import Batch
 
 
 class OutOfMemory(Exception):
@@ -16,8 +16,8 @@ class OutOfMemory(Exception):
 class Engine(Protocol):
     """What computes. `run` raises OutOfMemory, Unavailable (engine gone) or another SiftlineError (batch failed)."""
 
-    async def run(self, batch: Matrices) -> tuple[NDArray[np.float32], ...]:
-        """For int32 [B, L] inputs: float32 [B, d], then float32 [B, L, ...] for each of the batch's token_outputs."""
+    async def run(self, batch: Batch) -> tuple[NDArray[np.float32], ...]:
+        """float32 [B, d], then, for each of the batch's token_outputs, float32 as the layout unpacks it."""
 
 
 @dataclass(frozen=True, slots=True)

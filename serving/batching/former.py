@@ -6,7 +6,7 @@ bulk still gets its share (Waldspurger and Weihl, Stride Scheduling, 1995). A ba
 make an interactive batch longer.
 
 Inside a lane the row due first picks the length; rows of about that length fill the batch, oldest first, so that
-padding stays small and one long text never inflates many short ones.
+padding stays small and one long text never inflates many short ones. Where nothing is padded, rows go as they are due.
 """
 
 import itertools
@@ -26,8 +26,9 @@ TIGHTNESS = 0.86
 class Former:
     """Takes rows out of the lanes, batch by batch."""
 
-    def __init__(self, lanes: dict[Priority, Lane], limits: BatchLimits) -> None:
+    def __init__(self, lanes: dict[Priority, Lane], limits: BatchLimits, mixes_lengths: bool) -> None:
         self._lanes = lanes
+        self._mixes_lengths = mixes_lengths
         self._paid = dict.fromkeys(lanes, 0.0)
         self._budgets = {priority: _budget(priority, limits) for priority in lanes}
 
@@ -45,7 +46,7 @@ class Former:
         lane, budget = self._lanes[leading], self._budgets[leading]
         if idle > 1:
             budget = min(budget, -(-lane.tokens // idle))
-        parts = _fill(lane, heads[leading], budget, now)
+        parts = _fill_mixed(lane, budget, now) if self._mixes_lengths else _fill(lane, heads[leading], budget, now)
         self._paid[leading] += PRICES[leading] * sum(part.rows.tokens for part in parts)
         return parts
 
@@ -91,6 +92,20 @@ def _fill(lane: Lane, seed: int, budget: int, now: float) -> list[Part]:
         while part := lane.take(bucket, filling.room, now):
             filling.add(part, lane.edges[bucket])
     return filling.parts
+
+
+def _fill_mixed(lane: Lane, budget: int, now: float) -> list[Part]:
+    """Rows of any length, in the order in which they are due."""
+    parts: list[Part] = []
+    left = budget
+
+    def room(length: int) -> int:
+        return left // length if parts else max(1, left // length)
+
+    while (bucket := lane.first_due(now)) is not None and (part := lane.take(bucket, room, now)):
+        parts.append(part)
+        left -= part.rows.tokens
+    return parts
 
 
 def _candidates(edges: tuple[int, ...], seed: int) -> Iterator[int]:

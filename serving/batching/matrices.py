@@ -3,17 +3,19 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.batching.layout import Batch
 from serving.batching.rows import Int32, Rows
 
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class PaddedLayout:
     """What the graph wants: names of its int32 [B, L] inputs in order, padding id, id of the first position.
 
     `lengths` are the L that it is given, ascending, for an engine that prepares itself for every shape it meets;
@@ -24,53 +26,38 @@ class Layout:
     pad_token_id: int
     position_offset: int = 0
     lengths: tuple[int, ...] = ()
+    mixes_lengths: ClassVar[bool] = False
 
     def fit(self, longest: int) -> int:
         """L of a batch whose longest row has so many tokens."""
         place = bisect_left(self.lengths, longest)
         return self.lengths[place] if place < len(self.lengths) else longest
 
+    def batch(self, parts: Sequence[Rows], token_outputs: tuple[str, ...] = ()) -> Batch:
+        """Padded at the end to a length that fits the longest."""
+        lengths = np.concatenate([rows.lengths for rows in parts])
+        tokens = np.concatenate([rows.ids for rows in parts])
+        positions = np.arange(self.fit(lengths.max()), dtype=np.int32)
+        mask = positions < lengths[:, None]
+        ids = np.empty(mask.shape, np.int32)
+        ids.fill(self.pad_token_id)
+        ids[mask] = tokens
+        arrays = {"input_ids": ids}
+        for name in self.inputs:
+            if name != "input_ids":
+                arrays[name] = _BUILDERS[name](parts, positions, mask, ids, self)
+        return Batch({name: arrays[name] for name in self.inputs}, lengths, len(tokens), ids.size, token_outputs)
 
-@dataclass(frozen=True, slots=True)
-class Matrices:
-    """One batch for the engine: `arrays[name]` int32 [B, L]; names of the outputs per token that it wants."""
-
-    arrays: dict[str, Int32]
-    tokens: int  # without padding
-    token_outputs: tuple[str, ...] = ()
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        rows, length = next(iter(self.arrays.values())).shape
-        return rows, length
-
-
-def pad(parts: Sequence[Rows], layout: Layout, token_outputs: tuple[str, ...] = ()) -> Matrices:
-    """The rows of all parts, part after part, padded at the end to a length that fits the longest."""
-    lengths = np.concatenate([rows.lengths for rows in parts])
-    tokens = np.concatenate([rows.ids for rows in parts])
-    positions = np.arange(layout.fit(lengths.max()), dtype=np.int32)
-    mask = positions < lengths[:, None]
-    ids = np.empty(mask.shape, np.int32)
-    ids.fill(layout.pad_token_id)
-    ids[mask] = tokens
-    arrays = {"input_ids": ids}
-    for name in layout.inputs:
-        if name != "input_ids":
-            arrays[name] = _BUILDERS[name](parts, positions, mask, ids, layout)
-    return Matrices({name: arrays[name] for name in layout.inputs}, len(tokens), token_outputs)
+    def unpack(self, values: NDArray[np.float32], lengths: Int32) -> NDArray[np.float32]:
+        """[B, L, ...] to [sum(lengths), ...]."""
+        return values[np.arange(values.shape[1]) < lengths[:, None]]
 
 
-def unpad(values: NDArray[np.float32], lengths: Int32) -> NDArray[np.float32]:
-    """[B, L, ...] of padded rows to [sum(lengths), ...] of their tokens, row after row."""
-    return values[np.arange(values.shape[1]) < lengths[:, None]]
-
-
-def _attention_mask(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:
+def _attention_mask(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: PaddedLayout) -> Int32:
     return mask.astype(np.int32)
 
 
-def _position_ids(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:
+def _position_ids(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: PaddedLayout) -> Int32:
     """From 0; or, as RoBERTa and its kin count, from pad + 1, with every pad token (also one in the text) at pad."""
     if layout.position_offset == 0:
         numbered: Int32 = np.where(mask, positions, np.int32(0))
@@ -80,13 +67,13 @@ def _position_ids(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int3
     return numbered
 
 
-def _token_type_ids(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:
+def _token_type_ids(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: PaddedLayout) -> Int32:
     if all(rows.second_starts is None for rows in parts):
         return np.zeros(mask.shape, np.int32)
     return _from([(rows.second_starts, len(rows)) for rows in parts], positions, mask, absent=len(positions))
 
 
-def _pooling_mask(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: Layout) -> Int32:
+def _pooling_mask(parts: Sequence[Rows], positions: Int32, mask: Mask, ids: Int32, layout: PaddedLayout) -> Int32:
     return _from([(rows.pooled_starts, len(rows)) for rows in parts], positions, mask, absent=0)
 
 

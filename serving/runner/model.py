@@ -3,14 +3,17 @@
 The exporter copies this file into every model repository as 1/model.py, beside 1/model.onnx; it therefore imports
 nothing of ours. Configuration parameters (all strings):
 
-    precision    auto | bf16 | fp16 | fp32. auto: bf16 where the CPU computes in it and OpenVINO is installed, else fp32
-    threads      threads of this instance (0: as many as the engine likes)
-    vocab_size   token ids are 0 .. vocab_size - 1
-    max_tokens   longest row
+    precision        auto | bf16 | fp16 | fp32. auto: bf16 where the CPU computes in it and OpenVINO is installed, else
+                     fp32. An instance that Triton places on a GPU computes there, in the graph's own
+    graph_precision  that of the graph's weights
+    threads          threads of this instance (0: as many as the engine likes)
+    vocab_size       token ids are 0 .. vocab_size - 1
+    max_tokens       longest row
+    layout           padded: inputs are int32 [B, L] matrices of one shape. packed: those of serving/batching/packing.py
 
-Inputs are int32 [B, L] matrices of one shape, outputs are those of the graph. One more output, "engine", is uint8 [n]:
-JSON {"engine", "precision", "threads"}. An error whose message starts with OUT_OF_MEMORY may succeed with a smaller
-batch. Ids and lengths are checked here because the engine would read outside its tables.
+Outputs are those of the graph. One more, "engine", is uint8 [n]: JSON {"engine", "precision", "threads"}. An error
+whose message starts with OUT_OF_MEMORY may succeed with a smaller batch. Ids and lengths are checked here because the
+engine would read outside its tables.
 """
 
 import json
@@ -34,7 +37,13 @@ class TritonPythonModel:
         parameters = {k: v["string_value"] for k, v in json.loads(args["model_config"])["parameters"].items()}
         graph = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         self._limits = int(parameters["vocab_size"]), int(parameters["max_tokens"])
-        self._session, facts = open_session(graph, parameters["precision"], int(parameters["threads"]))
+        self._check = {"padded": check, "packed": check_packed}[parameters["layout"]]
+        wish = parameters["precision"], int(parameters["threads"])
+        if args["model_instance_kind"] == "GPU":
+            own = parameters["graph_precision"]
+            self._session, facts = open_on_gpu(graph, int(args["model_instance_device_id"]), own, *wish)
+        else:
+            self._session, facts = open_session(graph, *wish)
         self._inputs = [i.name for i in self._session.get_inputs()]
         self._outputs = [o.name for o in self._session.get_outputs()]
         self._engine = ort.OrtValue.ortvalue_from_numpy(np.frombuffer(json.dumps(facts).encode(), np.uint8).copy())
@@ -53,7 +62,7 @@ class TritonPythonModel:
 
     def _compute(self, request):
         feed = {name: take(pb_utils.get_input_tensor_by_name(request, name)) for name in self._inputs}
-        check({name: value.numpy() for name, value in feed.items()}, *self._limits)
+        self._check({name: value.numpy() for name, value in feed.items()}, *self._limits)
         wanted = list(request.requested_output_names())
         computed = [name for name in wanted if name != ENGINE_OUTPUT]
         # Also for "engine" alone: whoever asks wants to know that an inference succeeds.
@@ -85,8 +94,25 @@ def check(feed, vocab_size, max_tokens):
     ids = feed["input_ids"]
     if len(shapes) != 1 or ids.ndim != 2 or not ids.size:
         raise ValueError(f"inputs must be non-empty matrices of one shape, got {sorted(shapes)}")
-    if ids.shape[1] > max_tokens:
-        raise ValueError(f"input_ids: rows of {ids.shape[1]} tokens, the limit is {max_tokens}")
+    check_limits(ids, ids.shape[1], vocab_size, max_tokens)
+
+
+def check_packed(feed, vocab_size, max_tokens):
+    """The same for tokens of all rows one after the other. What nobody asks an answer of may be of any length."""
+    ids, ends, rows, offset = (feed[name] for name in ("input_ids", "cu_seqlens", "row_numbers", "token_offset"))
+    lengths = np.diff(ends)
+    shapes = {feed[name].shape for name in feed.keys() & {"input_ids", "position_ids", "token_type_ids", "token_rows"}}
+    whole = ids.size and rows.size and lengths.size and ends[0] == 0 and ends[-1] == ids.size and lengths.min() > 0
+    if not whole or shapes != {(ids.size,)} or offset.shape != (lengths.size, lengths.max()):
+        raise ValueError("cu_seqlens must rise from 0 to the number of tokens, and all inputs go by it")
+    if rows.min() < 0 or rows.max() >= lengths.size:
+        raise ValueError(f"row_numbers must be 0..{lengths.size - 1}, got {rows.min()}..{rows.max()}")
+    check_limits(ids, lengths[rows].max(), vocab_size, max_tokens)
+
+
+def check_limits(ids, longest, vocab_size, max_tokens):
+    if longest > max_tokens:
+        raise ValueError(f"input_ids: rows of {longest} tokens, the limit is {max_tokens}")
     if ids.min() < 0 or ids.max() >= vocab_size:
         raise ValueError(f"input_ids: ids must be 0..{vocab_size - 1}, got {ids.min()}..{ids.max()}")
 
@@ -108,7 +134,27 @@ def open_session(graph, precision, threads):
     if device is not None:
         options.add_provider_for_devices([device], {"load_config": json.dumps(openvino_settings(precision, threads))})
     engine = "onnxruntime+openvino" if device is not None else "onnxruntime+cpu"
-    return ort.InferenceSession(str(graph), options), {"engine": engine, "precision": precision, "threads": threads}
+    try:
+        session = ort.InferenceSession(str(graph), options)
+    except Exception as error:
+        if "PackedMultiHeadAttention" in str(error):
+            raise ValueError("a model in the packed layout needs a GPU; export it with --layout padded") from error
+        raise
+    return session, {"engine": engine, "precision": precision, "threads": threads}
+
+
+def open_on_gpu(graph, device, own, precision, threads):
+    """The same on the CUDA provider. Its arena grows by what is asked for: doubling would hold twice what is used."""
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        raise ValueError("a GPU is there, but this ONNX Runtime is built without CUDA: install onnxruntime-gpu")
+    if precision not in ("auto", own):
+        raise ValueError(f"precision {precision}: on a GPU the graph's own is computed, which is {own}")
+    ort.preload_dlls()
+    settings = {"device_id": device, "arena_extend_strategy": "kSameAsRequested"}
+    session = ort.InferenceSession(str(graph), providers=[("CUDAExecutionProvider", settings), "CPUExecutionProvider"])
+    if "CUDAExecutionProvider" not in session.get_providers():  # ONNX Runtime would go on without, on the CPU
+        raise ValueError("ONNX Runtime found no CUDA to compute with; its own message is in the log")
+    return session, {"engine": "onnxruntime+cuda", "precision": own, "threads": threads}
 
 
 def openvino_device():

@@ -7,12 +7,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source")
     parser.add_argument("--as", dest="family", metavar="FAMILY", help="conventions to follow, see models/families")
     parser.add_argument("--name", help="name of the exported model (default: the entry's or the folder's)")
+    parser.add_argument("--layout", choices=("padded", "packed"), help="packed: no padding, for CUDA; as NAME-packed")
+    parser.add_argument(
+        "--precision", choices=("fp16", "fp32"), help="of a packed graph (default: fp16 if exact enough)"
+    )
     parser.add_argument("--out", default="build/models", help="where exported models lie (default %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
     from export.__main__ import main
 
-    optional = {"--as": options.family, "--name": options.name, "--out": options.out}
+    optional = {
+        "--as": options.family,
+        "--name": options.name,
+        "--layout": options.layout,
+        "--precision": options.precision,
+        "--out": options.out,
+    }
     flags = [part for flag, value in optional.items() if value for part in (flag, value)]
     return main([options.source, *flags])

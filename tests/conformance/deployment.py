@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from export.catalogue import CatalogueEntry, Location
 from export.exporter import export
 from export.freshness import built_from, is_current
+from export.graph_writer import PADDED, Wish
 from export.source import Source
 from serving.tritonserver import TritonPorts, TritonServer
 from tests.conformance.cases import Model
@@ -37,18 +38,18 @@ def source(model: Model) -> Source:
     return Source(model.folder(OUT / "sources"), model.name)
 
 
-def export_model(model: Model) -> Path:
+def export_model(model: Model, wish: Wish = PADDED, name: str = "") -> Path:
     """The model's exported folder, made when it is missing or stale, its repository linked into REPOSITORY."""
-    made = source(model)
+    made, name = source(model), name or model.name
     family = model.family or None
-    if not is_current(OUT / model.name, built_from(made, entry(model), family)):
-        export(made, OUT, entry(model), family, model.name)
-    link, target = REPOSITORY / model.name, Path("..", model.name, "repository", model.name)
+    if not is_current(OUT / name, built_from(made, entry(model), family)):
+        export(made, OUT, entry(model), family, name, wish=wish)
+    link, target = REPOSITORY / name, Path("..", name, "repository", name)
     REPOSITORY.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink() or link.readlink() != target:  # also one that a copied build folder brought
         link.unlink(missing_ok=True)
         link.symlink_to(target)
-    return OUT / model.name
+    return OUT / name
 
 
 def entry(model: Model) -> CatalogueEntry | None:

@@ -20,8 +20,7 @@ from export import loading, tokenizer_file
 from export.description import describe
 from services.embed.model import EmbedModel
 from services.rerank.model import RerankModel
-from serving.batching import Completed, Layout, Rows
-from serving.batching.matrices import pad
+from serving.batching import Completed, PaddedLayout, Rows
 from serving.batching.rows import take
 from serving.served_model import TOKENIZER_FILE, load
 from serving.tokenization import TokenizerPool
@@ -60,7 +59,7 @@ class TorchBatcher:
         return Completed(of_rows, 0, 0, tokens)
 
     def _outputs(self, row: Rows) -> list[NDArray[np.float32]]:
-        arrays = pad([row], Layout(self._graph.inputs, 0)).arrays
+        arrays = PaddedLayout(self._graph.inputs, 0).batch([row]).arrays
         with torch.no_grad():
             named = {name: torch.from_numpy(array.copy()).long() for name, array in arrays.items()}
             return [output.float().numpy() for output in self._graph.reference(named)]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serving.batching import Layout, Matrices
+from serving.batching import Batch, PaddedLayout
 from serving.calibration import BUDGETS, Calibration, calibrate, length_edges
 
-LAYOUT = Layout(("input_ids", "attention_mask"), 0)
+LAYOUT = PaddedLayout(("input_ids", "attention_mask"), 0)
 
 
 class TimedEngine:
@@ -27,10 +27,11 @@ class TimedEngine:
     def clock(self) -> float:
         return self.now
 
-    async def run(self, batch: Matrices) -> NDArray[np.float32]:
-        self.now += self._seconds(*batch.shape)
-        self.shapes.append(batch.shape)
-        return np.zeros((batch.shape[0], 1), np.float32)
+    async def run(self, batch: Batch) -> NDArray[np.float32]:
+        shape = batch.rows, batch.computed // batch.rows
+        self.now += self._seconds(*shape)
+        self.shapes.append(shape)
+        return np.zeros((batch.rows, 1), np.float32)
 
 
 Measure = Callable[..., Awaitable[Calibration]]

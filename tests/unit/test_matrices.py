@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.batching import Layout, Rows
-from serving.batching.matrices import pad
+from serving.batching import PaddedLayout, Rows
 from serving.batching.rows import take
 
 INPUTS = ("attention_mask", "input_ids", "pooling_mask", "position_ids", "token_type_ids")
@@ -34,10 +33,11 @@ def rows_of(ids: Sequence[list[int]], second: list[int] | None, pooled: list[int
 def test_every_input_against_a_naive_one(
     parts: list[tuple[list[list[int]], list[int] | None, list[int] | None]], offset: int
 ) -> None:
-    batch = pad([rows_of(*part) for part in parts], Layout(INPUTS, PAD, offset))
+    batch = PaddedLayout(INPUTS, PAD, offset).batch([rows_of(*part) for part in parts])
     longest = max(len(ids) for rows, _, _ in parts for ids in rows)
     assert tuple(batch.arrays) == INPUTS
-    assert batch.shape == (sum(len(rows) for rows, _, _ in parts), longest)
+    assert batch.rows == sum(len(rows) for rows, _, _ in parts)
+    assert batch.computed == batch.rows * longest
     assert batch.tokens == sum(len(ids) for rows, _, _ in parts for ids in rows)
     assert all(array.dtype == np.int32 and array.flags.c_contiguous for array in batch.arrays.values())
     at = 0
@@ -103,12 +103,12 @@ def assert_same(one: Rows, other: Rows) -> None:
 
 def test_padded_to_a_length_that_the_engine_is_given() -> None:
     rows = Rows(np.arange(1, 6, dtype=np.int32), np.array([2, 3], np.int32))
-    batch = pad([rows], Layout(("input_ids", "attention_mask"), PAD, lengths=(2, 4, 8)))
-    assert batch.shape == (2, 4)
+    batch = PaddedLayout(("input_ids", "attention_mask"), PAD, lengths=(2, 4, 8)).batch([rows])
+    assert batch.computed == 2 * 4
     assert batch.arrays["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 0]]
     assert batch.tokens == 5
 
 
 def test_longer_than_every_given_length() -> None:
     rows = Rows(np.arange(1, 6, dtype=np.int32), np.array([5], np.int32))
-    assert pad([rows], Layout(("input_ids",), PAD, lengths=(2, 4))).shape == (1, 5)
+    assert PaddedLayout(("input_ids",), PAD, lengths=(2, 4)).batch([rows]).arrays["input_ids"].shape == (1, 5)

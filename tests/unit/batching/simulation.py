@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.batching import Batcher, BatchLimits, Completed, Layout, Matrices, Priority, Rows
+from serving.batching import Batch, Batcher, BatchLimits, Completed, Layout, PackedLayout, PaddedLayout, Priority, Rows
 from serving.calibration import length_edges
 
 T = TypeVar("T")
 
 LONGEST = 512
-LAYOUT = Layout(("input_ids", "attention_mask"), pad_token_id=0, lengths=length_edges(LONGEST))
+LAYOUT = PaddedLayout(("input_ids", "attention_mask"), pad_token_id=0, lengths=length_edges(LONGEST))
+PACKED = PackedLayout(("input_ids", "cu_seqlens", "row_numbers"), pad_token_id=0)
 BATCH_TOKENS = 1024
 SECONDS_PER_TOKEN = 1e-4
 BATCH_SECONDS = BATCH_TOKENS * SECONDS_PER_TOKEN
@@ -74,7 +75,7 @@ def now() -> float:
 
 
 @dataclass(slots=True)
-class Batch:
+class Given:
     """What the engine was given, and when."""
 
     ids: NDArray[np.int32]
@@ -94,28 +95,30 @@ class FakeEngine:
 
     instances: int = 2
     seconds_per_token: float = SECONDS_PER_TOKEN
-    fault: Callable[[Matrices], None] = lambda batch: None
-    batches: list[Batch] = field(default_factory=list)
+    fault: Callable[[Batch], None] = lambda batch: None
+    batches: list[Given] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
     _free: asyncio.Semaphore | None = None
 
-    async def run(self, matrices: Matrices) -> tuple[NDArray[np.float32], ...]:
+    async def run(self, batch: Batch) -> tuple[NDArray[np.float32], ...]:
         self._free = self._free or asyncio.Semaphore(self.instances)
-        batch = Batch(matrices.arrays["input_ids"], matrices.tokens, now())
-        self.batches.append(batch)
+        given = Given(batch.arrays["input_ids"], batch.tokens, now())
+        self.batches.append(given)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
             async with self._free:
-                batch.begun = now()
-                await asyncio.sleep(batch.computed * self.seconds_per_token)
-                self.fault(matrices)
+                given.begun = now()
+                await asyncio.sleep(given.computed * self.seconds_per_token)
+                self.fault(batch)
         finally:
             self.running -= 1
-            batch.ended = now()
-        per_token = (token_answers(name, batch.ids) for name in matrices.token_outputs)
-        return (answers(batch.ids, matrices.arrays["attention_mask"].sum(1)), *per_token)
+            given.ended = now()
+        return (self.answers(batch), *(token_answers(name, given.ids) for name in batch.token_outputs))
+
+    def answers(self, batch: Batch) -> NDArray[np.float32]:
+        return answers(batch.arrays["input_ids"], batch.arrays["attention_mask"].sum(1))
 
     @property
     def padding(self) -> float:
@@ -125,6 +128,15 @@ class FakeEngine:
     def saw(self, rows: Rows) -> bool:
         """Whether any row of a request got here; ids of requests must differ."""
         return any(np.isin(rows.ids, batch.ids).any() for batch in self.batches)
+
+
+class PackedEngine(FakeEngine):
+    """The same for packed batches."""
+
+    def answers(self, batch: Batch) -> NDArray[np.float32]:
+        ids, ends = batch.arrays["input_ids"], batch.arrays["cu_seqlens"]
+        spans = [slice(ends[number], ends[number + 1]) for number in batch.arrays["row_numbers"]]
+        return np.concatenate([answers(ids[None, span], np.array([span.stop - span.start])) for span in spans])
 
 
 def answers(ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -185,9 +197,9 @@ def limits(**changes: Any) -> BatchLimits:
     return BatchLimits(**{**values, **changes})
 
 
-def make(engine: FakeEngine, **changes: Any) -> Batcher:
+def make(engine: FakeEngine, layout: Layout = LAYOUT, **changes: Any) -> Batcher:
     """A batcher over an engine, in the running loop's time."""
-    return Batcher(engine, LAYOUT, limits(instances=engine.instances, **changes), asyncio.get_running_loop().time)
+    return Batcher(engine, layout, limits(instances=engine.instances, **changes), asyncio.get_running_loop().time)
 
 
 def waiting(batcher: Batcher, *lanes: Priority) -> int:

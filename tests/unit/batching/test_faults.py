@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serving.batching import Completed, Matrices, OutOfMemory, Priority, metrics
+from serving.batching import Batch, Completed, OutOfMemory, Priority, metrics
 from serving.errors import Internal, Overloaded, SiftlineError, Unavailable
 from tests.unit.batching.simulation import (
     BATCH_SECONDS,
@@ -29,8 +29,8 @@ async def ends(*work: Coroutine[Any, Any, Completed]) -> list[Completed | BaseEx
 def failing(error: Exception, *lengths: int) -> "FakeEngine":
     """An engine that fails batches of these row lengths, all if none is given."""
 
-    def fault(batch: Matrices) -> None:
-        if not lengths or batch.shape[1] in lengths:
+    def fault(batch: Batch) -> None:
+        if not lengths or batch.computed // batch.rows in lengths:
             raise error
 
     return FakeEngine(fault=fault)
@@ -69,8 +69,8 @@ def test_rows_of_a_failed_request_are_not_computed() -> None:
 
 def test_too_few_answers_are_an_error() -> None:
     class Short(FakeEngine):
-        async def run(self, matrices: Matrices) -> tuple[NDArray[np.float32], ...]:
-            return tuple(output[:-1] for output in await super().run(matrices))
+        async def run(self, batch: Batch) -> tuple[NDArray[np.float32], ...]:
+            return tuple(output[:-1] for output in await super().run(batch))
 
     async def world() -> None:
         with pytest.raises(Internal, match="answered 1 rows of 2"):
@@ -83,8 +83,8 @@ def test_out_of_memory_splits_until_it_fits() -> None:
     async def world() -> None:
         engine = FakeEngine()
 
-        def fault(batch: Matrices) -> None:
-            if batch.shape[0] * batch.shape[1] > 160:
+        def fault(batch: Batch) -> None:
+            if batch.computed > 160:
                 raise OutOfMemory
 
         engine.fault = fault
@@ -101,8 +101,8 @@ def test_out_of_memory_splits_until_it_fits() -> None:
 
 def test_only_the_row_that_does_not_fit_fails() -> None:
     async def world() -> None:
-        def fault(batch: Matrices) -> None:
-            if batch.shape[1] > 104:
+        def fault(batch: Batch) -> None:
+            if batch.computed // batch.rows > 104:
                 raise OutOfMemory
 
         batcher = make(FakeEngine(instances=1, fault=fault))

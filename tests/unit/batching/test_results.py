@@ -7,14 +7,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.batching import Batcher, Matrices, OutOfMemory, Priority, metrics
+from serving.batching import Batch, Batcher, OutOfMemory, Priority, metrics
+from serving.batching.packing import bucket
 from serving.errors import DeadlineExceeded, Internal, Overloaded
 from tests.unit.batching.simulation import (
     BATCH_TOKENS,
     LAYOUT,
     LONGEST,
+    PACKED,
     TOKEN_OUTPUTS,
     FakeEngine,
+    PackedEngine,
     expected,
     make,
     now,
@@ -57,12 +60,11 @@ class Faults:
     memory: int
     seen: int = 0
 
-    def __call__(self, batch: Matrices) -> None:
+    def __call__(self, batch: Batch) -> None:
         self.seen += 1
         if self.seen in self.failing:
             raise Internal("seeded")
-        rows, length = batch.shape
-        if rows * length > self.memory:
+        if batch.computed > self.memory:
             raise OutOfMemory("seeded")
 
 
@@ -93,18 +95,24 @@ async def caller(batcher: Batcher, call: Call) -> str:
     st.lists(calls, min_size=1, max_size=25),
     st.frozensets(st.integers(1, 60), max_size=6),
     st.sampled_from([BATCH_TOKENS, BATCH_TOKENS, 300]),
+    st.booleans(),
 )
-@settings(deadline=None, max_examples=40)
-def test_own_rows_in_order_and_nothing_left(schedule: list[Call], failing: frozenset[int], memory: int) -> None:
+@settings(deadline=None, max_examples=80)
+def test_own_rows_in_order_and_nothing_left(
+    schedule: list[Call], failing: frozenset[int], memory: int, packed: bool
+) -> None:
+    fit = bucket if packed else engine_length
+
     async def world() -> None:
-        engine = FakeEngine(fault=Faults(failing, memory))
-        batcher = make(engine)
+        faults = Faults(failing, memory)
+        engine = PackedEngine(fault=faults) if packed else FakeEngine(fault=faults)
+        batcher = make(engine, PACKED if packed else LAYOUT)
         ends = await asyncio.gather(*(caller(batcher, call) for call in schedule))
         for end, call in zip(ends, schedule, strict=True):
             assert end != "TimeoutError" or call.cancelled_after is not None
             assert end != "DeadlineExceeded" or call.deadline is not None
             assert end != "Internal" or failing
-            assert end != "Overloaded" or call.deadline is not None or engine_length(max(call.lengths)) > memory
+            assert end != "Overloaded" or call.deadline is not None or fit(max(call.lengths)) > memory
         while engine.running:
             await asyncio.sleep(1)
         assert waiting(batcher) == 0
