@@ -78,8 +78,9 @@ def _position_ids(packing: _Packing) -> Int32:
         return numbered
     counted = _input_ids(packing) != packing.layout.pad_token_id
     before = np.concatenate([np.zeros(1, np.int32), np.cumsum(counted, dtype=np.int32)])
-    within: Int32 = before[1:] - packing.repeated(before[packing.ends[:-1]])
-    return within * counted + np.int32(offset - 1)
+    within = before[1:] - packing.repeated(before[packing.ends[:-1]])
+    placed: Int32 = within * counted + np.int32(offset - 1)
+    return placed
 
 
 def _token_type_ids(packing: _Packing) -> Int32:
@@ -95,7 +96,8 @@ def _token_offset(packing: _Packing) -> Int32:
     longest = int(packing.lengths.max())
     slots = np.arange(len(packing.lengths) * longest, dtype=np.int32).reshape(-1, longest)
     real = np.arange(longest) < packing.lengths[:, None]
-    return np.concatenate([slots[real], slots[~real]]).reshape(slots.shape)
+    offset: Int32 = np.concatenate([slots[real], slots[~real]]).reshape(slots.shape)
+    return offset
 
 
 def _cu_seqlens(packing: _Packing) -> Int32:
