@@ -7,6 +7,8 @@ from siftline import calls
 
 MEGABYTE = 1 << 20
 MAX_MESSAGE_BYTES = 64 * MEGABYTE
+# A server that is cut off without a word is noticed after both. Servers bear a ping every ten seconds.
+KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 30_000, 10_000
 
 # Calls that may be carried out twice without harm. Upsert is one of them: an id that exists is replaced.
 _IDEMPOTENT = {
@@ -49,8 +51,8 @@ def options(target: str, name: str = "") -> list[tuple[str, Any]]:
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         # A request that does not fit is sent once and never again; the default is 256 KiB.
         ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
         ("grpc.max_reconnect_backoff_ms", 5_000),
         # http_proxy of the environment is not meant for this machine.
         ("grpc.enable_http_proxy", int(not _is_local(target))),

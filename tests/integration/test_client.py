@@ -13,6 +13,9 @@ import pytest
 import siftline
 from serving.errors import AlreadyExists, NotFound, Overloaded, SiftlineError, Unavailable
 from serving.server import ErrorTranslation
+from serving.server import _options as server_options
+from serving.settings import ServerSettings
+from siftline import channel
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from siftline.search.v1 import search_pb2, search_pb2_grpc
@@ -164,6 +167,21 @@ async def test_lasting_overload_is_told_with_its_retry_delay(ask: Ask, server: S
     assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
     assert error.retry_after == pytest.approx(0.05)
     assert len(server.asked) == 5
+
+
+async def test_retries_have_a_budget(ask: Ask, server: Server) -> None:
+    """A server that is down gets little more than the calls themselves, not five times as many."""
+    server.errors = [Unavailable("down") for _ in range(1000)]
+    failed = await asyncio.gather(*(ask("embed", ["a"]) for _ in range(100)), return_exceptions=True)
+    assert {error.code for error in failed if isinstance(error, siftline.SiftlineError)} == {
+        grpc.StatusCode.UNAVAILABLE
+    }
+    assert len(failed) == 100 <= len(server.asked) <= 150
+
+
+def test_servers_bear_the_pings_of_clients() -> None:
+    borne = dict(server_options(ServerSettings(listen="")))["grpc.http2.min_recv_ping_interval_without_data_ms"]
+    assert borne <= channel.KEEPALIVE_MS / 2
 
 
 async def test_large_upsert_is_retried_too(ask: Ask, server: Server) -> None:
