@@ -39,10 +39,10 @@ REQUEST_SECONDS = Histogram(
 READY = Gauge("siftline_ready", "1 while the health service says SERVING", multiprocess_mode="livemin")
 TLS_EXPIRES = Gauge(
     "siftline_tls_expiry_timestamp_seconds",
-    "Unix time at which the first of the process's own certificates ends; +Inf without any",
+    "Unix time at which a certificate that the process shows to its callers (server), or to a part that it calls, ends",
+    ["use"],
     multiprocess_mode="livemin",
 )
-TLS_EXPIRES.set(float("inf"))
 
 
 def start_metrics_server(address: str) -> None:

@@ -1,5 +1,6 @@
 """TLS of a server and of its connections to other parts: files from the settings, followed as they change."""
 
+import math
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,6 @@ from siftline.errors import SiftlineError
 from siftline.tls import TLS, Pem
 
 T = TypeVar("T")
-
-_ends: dict[str, float] = {}
 
 
 def server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
@@ -89,6 +88,6 @@ def files(name: str, ca: Path | None, cert: Path | None, key: Path | None) -> TL
 
 
 def note_expiry(use: str, pem: Pem) -> None:
-    """Shows in the metrics when the first of this process's certificates ends."""
-    _ends[use] = pem.expires
-    TLS_EXPIRES.set(min(_ends.values()))
+    """Shows in the metrics when the certificate ends, where there is one."""
+    if pem.expires < math.inf:
+        TLS_EXPIRES.labels(use).set(pem.expires)

@@ -72,6 +72,8 @@ def _expression(metric: Declared) -> str:
     by = ", ".join(("job", *metric.labels))
     if metric.kind == "counter":
         return f"sum by ({by}) (rate({metric.name}{{SELECT}}[$__rate_interval]))"
+    if metric.name.endswith("_timestamp_seconds"):
+        return f"min by ({by}) ({metric.name}{{SELECT}}) - time()"
     return f"sum by ({by}) ({metric.name}{{SELECT}})"
 
 

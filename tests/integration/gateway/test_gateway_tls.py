@@ -136,8 +136,9 @@ async def test_every_connection_is_encrypted_and_both_ends_are_known(secured: Se
     assert "this side does not" in await secured.refusal(None)
     elsewhere = siftline.TLS(known.ca, known.cert, known.key, name="elsewhere.test")
     assert "for another host" in await secured.refusal(elsewhere)
-    expiry = gateway_process.metric(secured.process, "siftline_tls_expiry_timestamp_seconds")
-    assert time.time() < expiry < time.time() + 3700
+    for use in ("server", "services"):
+        series = f'siftline_tls_expiry_timestamp_seconds{{use="{use}"}}'
+        assert time.time() < gateway_process.metric(secured.process, series) < time.time() + 3700
 
     command = (sys.executable, "-m", "siftline.cli", "status", f"--address={secured.process.address}")
     given = [f"--tls-{name}={getattr(known, name)}" for name in ("ca", "cert", "key")]
