@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 
-from gateway import validation
+from gateway import estimate, validation
 from gateway.admission import Admission
 from gateway.api import convert, documents
 from gateway.caller import CALLER
@@ -43,8 +43,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._ingest = ingest
         self._search = search
         self._reindex = reindex
-        self._searches = Admission("search", settings.max_searches)
-        self._upserts = Admission("upsert", settings.max_upserts)
+        self._searches = Admission("search", settings.max_searches, estimate.USUAL_SEARCH)
+        self._upserts = Admission("upsert", settings.max_upserts, estimate.USUAL_UPSERT)
 
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, context: grpc.aio.ServicerContext
@@ -122,7 +122,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     async def Upsert(self, request: pb.UpsertRequest, context: grpc.aio.ServicerContext) -> pb.UpsertResponse:
         validation.upsert(request.collection, request.durability)
         intake, durable = Intake(request.skip_invalid), documents.DURABLE[request.durability]
-        with self._upserts.admit():
+        with self._upserts.admit(CALLER.get().tenant, estimate.of_upsert(request)):
             arriving = documents.of_request(request, intake)
             stored = await self._ingest.run(request.collection, arriving, self._deadline(context), intake, durable)
         return pb.UpsertResponse(
@@ -141,7 +141,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             raise InvalidArgument("collection", "the stream ended before its first message")
         validation.upsert(first.collection, first.durability)
         intake, durable = Intake(first.skip_invalid), documents.DURABLE[first.durability]
-        with self._upserts.admit():
+        with self._upserts.admit(CALLER.get().tenant, estimate.of_upsert(first)):
             arriving = documents.of_stream(first, requests, intake)
             deadline = Deadline.of(context, _STREAM_DEADLINE_S)
             stored = await self._ingest.run(first.collection, arriving, deadline, intake, durable)
@@ -188,7 +188,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     async def Search(self, request: pb.SearchRequest, context: grpc.aio.ServicerContext) -> pb.SearchResponse:
         started, deadline = time.perf_counter(), self._deadline(context)
         validation.search_request(request)
-        with self._searches.admit() as admission:
+        with self._searches.admit(CALLER.get().tenant, estimate.of_search(request)) as admission:
             found = await self._search.run(convert.query(request), deadline)
             admission.learn(crowded=found.crowded)
         response = convert.found(found, request)

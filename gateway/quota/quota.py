@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from gateway import metrics
 from gateway.breaker import Breaker
 from gateway.caller import Caller
+from gateway.estimate import BYTES_PER_TOKEN
 from gateway.quota.buckets import Buckets
 from gateway.quota.limits import Refused
 from gateway.quota.redis_buckets import RedisBuckets
@@ -17,7 +18,6 @@ from serving.errors import QuotaExceeded
 log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 0.1
-_BYTES_PER_TOKEN = 4
 
 
 class Quota:
@@ -31,7 +31,7 @@ class Quota:
 
     async def charge(self, caller: Caller, message_bytes: int) -> int:
         """The tokens that were charged for. Raises QuotaExceeded, with the seconds after which there is enough."""
-        tokens = message_bytes // _BYTES_PER_TOKEN
+        tokens = message_bytes // BYTES_PER_TOKEN
         refused: Refused | None = await self._ask("take", caller.name, caller.limits.charges(tokens))
         if refused is not None:
             metrics.QUOTA_REFUSED.labels(refused.kind).inc()
