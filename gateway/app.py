@@ -174,4 +174,9 @@ class App:
 def _cache(settings: GatewaySettings) -> EmbeddingCache | None:
     if not settings.cache_url:
         return None
-    return EmbeddingCache(settings.cache_url, ttl_s=settings.cache_ttl_s, budget_s=settings.cache_budget_s)
+    return EmbeddingCache(
+        settings.cache_url,
+        ttl_s=settings.cache_ttl_s,
+        budget_s=settings.cache_budget_s,
+        claim_s=settings.cache_claim_s,
+    )

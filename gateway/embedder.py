@@ -10,9 +10,11 @@ from gateway import metrics
 from gateway.caller import CALLER
 from gateway.clients import NOT_HERE, EmbedClient
 from gateway.deadline import Deadline
-from gateway.embedding_cache import EmbeddingCache, Row
+from gateway.embedding_cache import EmbeddingCache
 from gateway.embedding_key import keys_of
+from gateway.embedding_value import Row
 from gateway.flights import Flights
+from gateway.shared_flights import SharedFlights
 from serving.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from siftline.embed.v1 import embed_pb2
 from siftline.embed.v1.embed_pb2 import EmbedRequest, EmbedResponse, GetModelResponse
@@ -20,13 +22,17 @@ from siftline.embed.v1.embed_pb2 import EmbedRequest, EmbedResponse, GetModelRes
 
 @dataclass(slots=True)
 class Embedded:
-    """Rows in the order of the texts, all of one model; how many the cache had; timings of the slowest call."""
+    """Rows in the order of the texts, all of one model; how many the cache had; timings of the slowest call.
+
+    `shared`: how many came into the cache from other gateways meanwhile.
+    """
 
     rows: list[Row]
     fingerprint: str
     dimensions: int
     cached: int = 0
     timings: embed_pb2.Timings = field(default_factory=embed_pb2.Timings)
+    shared: int = 0
 
 
 class ModelChanged(Exception):
@@ -39,6 +45,7 @@ class Embedder:
     def __init__(self, client: EmbedClient, cache: EmbeddingCache | None, salt: str = "") -> None:
         self._client = client
         self._cache = cache
+        self._shared = SharedFlights(cache) if cache is not None and cache.claim_s else None
         self._salt = salt.encode() + b"\0"
         # a query must not wait in the bulk lane because a document happens to have the same text
         self._flights: dict[int, Flights[Row]] = {priority: Flights() for priority in embed_pb2.Priority.values()}
@@ -83,24 +90,34 @@ class Embedder:
         keys = keys_of(request, model, self._salt + CALLER.get().tenant.encode())
         places = {key: place for place, key in reversed(list(enumerate(keys)))}  # the first of each key
         result = Embedded([], model.fingerprint, request.dimensions or model.dimensions)
+        size = row_bytes(request.dtype, result.dimensions)
+        # a load of documents is late by design: no query is to wait for it
+        shared = self._shared if request.priority != embed_pb2.PRIORITY_BULK else None
 
-        async def compute(missing: list[bytes]) -> Mapping[bytes, Row]:
+        async def compute(absent: list[bytes]) -> Mapping[bytes, Row]:
+            fresh = await self._compute(request, [places[key] for key in absent], model.fingerprint, deadline)
+            result.timings = fresh.timings
+            computed = dict(zip(absent, fresh.rows, strict=True))
+            cache.put(computed)
+            return computed
+
+        async def look_up(missing: list[bytes]) -> Mapping[bytes, Row]:
             started = perf_counter()
-            rows = await cache.get(missing, row_bytes(request.dtype, result.dimensions))
+            rows = await cache.get(missing, size)
             cache_us = int((perf_counter() - started) * 1e6)
             result.cached += len(rows)
             absent = [key for key in missing if key not in rows]
-            if absent:
-                fresh = await self._compute(request, [places[key] for key in absent], model.fingerprint, deadline)
-                result.timings = fresh.timings
-                computed = dict(zip(absent, fresh.rows, strict=True))
-                cache.put(computed)
-                rows.update(computed)
+            if absent and shared is not None:
+                fetched, others = await shared.fetch(absent, size, compute, deadline.left / 2)
+                rows.update(fetched)
+                result.shared += others
+            elif absent:
+                rows.update(await compute(absent))
             result.timings.cache_us = cache_us
             return rows
 
-        rows, coalesced = await self._flights[request.priority].fetch(keys, compute)
-        _count(len(keys), len(places), result.cached, coalesced)
+        rows, coalesced = await self._flights[request.priority].fetch(keys, look_up)
+        _count(len(keys), len(places), result.cached, coalesced + result.shared)
         result.rows = [rows[key] for key in keys]
         return result
 

@@ -1,16 +1,12 @@
-"""Embedding cache in Redis: value format, and a store that may fail without anyone noticing.
+"""Embedding cache in Redis: a store that may fail without anyone noticing.
 
-A value is the row as the embed service sent it, so a hit equals a miss bit for bit whatever the dtype.
 Every failure is counted and answered as "not found"; a circuit breaker keeps a dead cache from costing time.
 """
 
 import asyncio
-import hashlib
 import logging
-import struct
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
@@ -19,58 +15,30 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from gateway import metrics
 from gateway.breaker import Breaker
 from gateway.cache_connection import CacheConnection
+from gateway.embedding_key import claim_on
+from gateway.embedding_value import Row, decode, encode
 from gateway.tasks import end
 
 log = logging.getLogger(__name__)
 
-_HEAD = struct.Struct("<BBII8s")  # version, flags, tokens, length of the row, checksum
-_VERSION = 1
-_TRUNCATED = 1
 _MAX_PENDING = 20_000  # values waiting to be written; beyond it new ones are dropped, not queued
 _WRITE_BATCH = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One embedded text: `vector` as on the wire (little-endian, any dtype), tokens as computed, whether cut."""
-
-    vector: bytes
-    tokens: int
-    truncated: bool
-
-
-def encode(key: bytes, row: Row) -> bytes:
-    """Value of a row: head and vector. The checksum covers the key, so a value under another key is seen."""
-    flags = _TRUNCATED if row.truncated else 0
-    checksum = _checksum(key, flags, row.tokens, row.vector)
-    return _HEAD.pack(_VERSION, flags, row.tokens, len(row.vector), checksum) + row.vector
-
-
-def decode(key: bytes, value: bytes, row_bytes: int) -> Row | None:
-    """The row, or None when the value is not exactly what `encode` wrote under `key` for rows of `row_bytes`."""
-    if len(value) != _HEAD.size + row_bytes:
-        return None
-    version, flags, tokens, length, checksum = _HEAD.unpack_from(value)
-    vector = value[_HEAD.size :]
-    if version != _VERSION or length != row_bytes or checksum != _checksum(key, flags, tokens, vector):
-        return None
-    return Row(vector, tokens, bool(flags & _TRUNCATED))
-
-
-def _checksum(key: bytes, flags: int, tokens: int, vector: bytes) -> bytes:
-    return hashlib.blake2b(key + struct.pack("<BI", flags, tokens) + vector, digest_size=8).digest()
-
-
 class EmbeddingCache:
-    """Rows by key. `get` is one MGET; `put` returns at once and a task writes in pipelines, off the reply's path."""
+    """Rows by key. `get` is one MGET; `put` returns at once and a task writes in pipelines, off the reply's path.
 
-    def __init__(self, url: str, *, ttl_s: int, budget_s: float) -> None:
+    `claim_s`: how long a claim to compute a row holds, and keeps others from it; 0 makes none.
+    """
+
+    def __init__(self, url: str, *, ttl_s: int, budget_s: float, claim_s: float = 0.0) -> None:
         self._redis = CacheConnection(url)
         self._ttl_s = ttl_s
         self._budget_s = budget_s
+        self.claim_s = claim_s
         # one each: a full or read-only Redis refuses writes and still answers reads
         self._breakers = {operation: Breaker() for operation in metrics.CACHE_OPERATIONS}
-        self._pending: dict[bytes, Row] = {}
+        self._pending: dict[bytes, Row | None] = {}  # None: its claim is given up
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
@@ -85,8 +53,27 @@ class EmbeddingCache:
                     found[key] = row
         return found
 
-    def put(self, rows: Mapping[bytes, Row]) -> None:
-        """Queues rows to be written."""
+    async def claim(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """Those of the keys that nobody had a claim on: they are now to be computed here, and then `put` or given up.
+
+        All of them when Redis can't say.
+        """
+        granted = await self._attempt("claim", self._claim, keys, budget=self._budget_s)
+        return keys if granted is None else [key for key, yes in zip(keys, granted, strict=True) if yes]
+
+    async def _claim(self, keys: Sequence[bytes]) -> Sequence[bool | None]:
+        pipeline = self._redis.pipeline()
+        for key in keys:
+            pipeline.set(claim_on(key), b"", nx=True, px=max(1, int(self.claim_s * 1000)))
+        granted: Sequence[bool | None] = await pipeline.execute()
+        return granted
+
+    def give_up(self, keys: Iterable[bytes]) -> None:
+        """Lets others compute what was claimed here."""
+        self.put({key: None for key in keys if key not in self._pending})
+
+    def put(self, rows: Mapping[bytes, Row | None]) -> None:
+        """Queues rows to be written, each of which ends the claims on its key."""
         room = _MAX_PENDING - len(self._pending)
         if len(rows) > room:
             metrics.CACHE_FAILURES.labels("set", "dropped").inc(len(rows))
@@ -122,16 +109,20 @@ class EmbeddingCache:
             while self._pending:
                 batch = dict(list(self._pending.items())[:_WRITE_BATCH])
                 await self._attempt("set", self._write, batch, budget=1.0)
-                for key in batch:
-                    del self._pending[key]
+                for key, row in batch.items():
+                    if self._pending[key] is row:  # else there is news of it already
+                        del self._pending[key]
 
-    async def _write(self, batch: Mapping[bytes, Row]) -> None:
+    async def _write(self, batch: Mapping[bytes, Row | None]) -> None:
         pipeline = self._redis.pipeline()
         size = 0
         for key, row in batch.items():
-            value = encode(key, row)
-            size += len(value)
-            pipeline.set(key, value, ex=self._ttl_s)
+            if row is not None:
+                value = encode(key, row)
+                size += len(value)
+                pipeline.set(key, value, ex=self._ttl_s)
+            if self.claim_s:  # after the value: who finds no claim has to find it
+                pipeline.delete(claim_on(key))
         await pipeline.execute()
         metrics.CACHE_BYTES.labels("set").inc(size)
 

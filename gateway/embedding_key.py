@@ -8,6 +8,7 @@ from siftline.embed.v1 import embed_pb2
 from siftline.embed.v1.embed_pb2 import EmbedRequest, GetModelResponse
 
 _PREFIX = b"siftline:e1:"
+_CLAIM_PREFIX = b"siftline:c1:"
 _CHARACTERS = 16
 # Everything of a request is in the key but these: they are no facts of a vector, or are in it resolved, text by text.
 # A field that a later version adds is in the key without anyone thinking of it.
@@ -33,6 +34,11 @@ def digest_key(fingerprint: str, parts: Iterable[bytes]) -> bytes:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return prefix_of(fingerprint) + digest.digest()
+
+
+def claim_on(key: bytes) -> bytes:
+    """Where it says that someone is computing the row of `key`; the braces keep both on one node of a cluster."""
+    return _CLAIM_PREFIX + b"{" + key + b"}"
 
 
 def prefix_of(fingerprint: str) -> bytes:

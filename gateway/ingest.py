@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gateway.deadline import Deadline
 from gateway.embedder import Embedder
-from gateway.embedding_cache import Row
+from gateway.embedding_value import Row
 from gateway.intake import Intake
 from gateway.metadata import Incoming, fitting, indexed
 from gateway.metrics import DOCUMENTS, stage

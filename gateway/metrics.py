@@ -10,7 +10,8 @@ from serving import tracing
 from serving.telemetry import SECONDS
 
 CACHE_OUTCOMES = ("hit", "miss", "coalesced", "duplicate")
-CACHE_OPERATIONS = ("get", "set")
+CACHE_OPERATIONS = ("get", "set", "claim")
+CLAIM_OUTCOMES = ("own", "late", "shared")
 CACHE_ERRORS = ("timeout", "connection", "response", "corrupt", "skipped", "dropped")
 WINNERS = ("first", "second")
 STAGES = ("embed", "recall", "rerank", "store")
@@ -29,9 +30,15 @@ CACHE_FAILURES = Counter(
 CACHE_BYTES = Counter("siftline_cache_bytes_total", "Bytes of values read from and written to the cache", ["operation"])
 CACHE_SECONDS = Histogram(
     "siftline_cache_seconds",
-    "Time of one MGET or one pipelined SET",
+    "Time of one MGET, one pipelined SET, or one pipeline of claims to compute",
     ["operation"],
     buckets=(0.0001, 0.0002, 0.0005, *SECONDS),
+)
+CACHE_CLAIMS = Counter(
+    "siftline_cache_claims_total",
+    "Texts not found of which gateways agree who computes them: this one, this one too because the other was late, "
+    "another one",
+    ["outcome"],
 )
 CACHE_OPEN = Gauge(
     "siftline_cache_circuit_open",
@@ -49,10 +56,12 @@ DEGRADED_SEARCHES = Counter(
 DOCUMENTS = Counter(
     "siftline_documents_upserted_total", "Documents stored, by where their vectors came from", ["vector"]
 )
-REFUSED = Counter("siftline_refused_total", "Calls refused because too many were going on", ["kind"])
+REFUSED = Counter(
+    "siftline_refused_total", "Calls refused because too many were going on, or too many of their tenant", ["kind"]
+)
 ADMITTED = Gauge(
     "siftline_admission_limit",
-    "Calls let in at a time: fewer than the setting while those that were let in overloaded the parts behind",
+    "Calls of usual size let in at a time: fewer than the setting while those let in overloaded the parts behind",
     ["kind"],
     multiprocess_mode="livesum",
 )
@@ -76,9 +85,12 @@ MODEL_READY = Gauge(
 
 for _outcome in CACHE_OUTCOMES:
     CACHE_TEXTS.labels(_outcome)
+for _outcome in CLAIM_OUTCOMES:
+    CACHE_CLAIMS.labels(_outcome)
+for _operation in ("get", "set"):
+    CACHE_BYTES.labels(_operation)
 for _operation in CACHE_OPERATIONS:
     CACHE_SECONDS.labels(_operation)
-    CACHE_BYTES.labels(_operation)
     CACHE_OPEN.labels(_operation)
     for _error in CACHE_ERRORS:
         CACHE_FAILURES.labels(_operation, _error)

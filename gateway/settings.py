@@ -72,6 +72,12 @@ class GatewaySettings(ServerSettings):
         gt=0,
         description="longest wait for the cache; above it the text is embedded, so keep it below an embedding",
     )
+    cache_claim_s: float = Field(
+        0.0,
+        ge=0,
+        description="longest wait for another gateway that computes the same text at this moment, a few times an "
+        "embedding; 0 lets each compute for itself",
+    )
     cache_documents: bool = Field(
         False, description="cache documents of upserts too: cheap re-indexing, but a bulk load drives queries out"
     )
@@ -87,9 +93,14 @@ class GatewaySettings(ServerSettings):
     )
 
     max_searches: int = Field(
-        256, ge=1, description="most searches at a time; fewer are let in while the second stage has too much to do"
+        256,
+        ge=1,
+        description="most searches at a time, one of n times the usual depth, 50, counting as n; fewer while the "
+        "second stage has too much to do; the tenants that want to search share them equally",
     )
-    max_upserts: int = Field(32, ge=1, description="upserts at a time; each holds its documents in memory")
+    max_upserts: int = Field(
+        32, ge=1, description="upserts at a time, large ones counting as several; each holds its documents in memory"
+    )
     embed_budget_s: float = Field(
         3.0, gt=0, description="longest wait for a query's vector; after it, passages are found by their words"
     )

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.embedder import row_bytes
-from gateway.embedding_cache import Row, decode, encode
 from gateway.embedding_key import digest_key, keys_of
+from gateway.embedding_value import Row, decode, encode
 from siftline.embed.v1 import embed_pb2
 
 MODEL = embed_pb2.GetModelResponse(fingerprint="f1", dimensions=8, prompts={"q": "ask: "}, default_query_prompt="q")
