@@ -31,6 +31,7 @@ from serving.errors import (
 )
 from serving.incoming import carried
 from serving.tls import connection
+from siftline import channel as client_channel
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.errors import explained
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
@@ -62,6 +63,7 @@ _SERVICE_CONFIG = json.dumps(
 )
 
 
+KEEPALIVE_MS = 20_000
 NOT_HERE = "MODEL_NOT_HERE"  # the reason of a service that has no model of the fingerprint that was named
 
 
@@ -82,8 +84,9 @@ def open_channel(service: Service, credentials: grpc.ChannelCredentials | None =
         ("grpc.max_receive_message_length", service.max_message_bytes),
         ("grpc.max_send_message_length", service.max_message_bytes),
         ("grpc.per_rpc_retry_buffer_size", 8 << 20),
-        ("grpc.keepalive_time_ms", 20_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", client_channel.KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.ping_timeout_ms", client_channel.KEEPALIVE_TIMEOUT_MS),  # without it the one above does nothing
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1_000),

@@ -53,6 +53,8 @@ def options(target: str, name: str = "") -> list[tuple[str, Any]]:
         ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        # The one above does nothing without this (grpcio 1.80); the default is a minute.
+        ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
         ("grpc.max_reconnect_backoff_ms", 5_000),
         # http_proxy of the environment is not meant for this machine.
         ("grpc.enable_http_proxy", int(not _is_local(target))),

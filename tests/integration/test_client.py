@@ -19,6 +19,7 @@ from siftline import channel
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from siftline.search.v1 import search_pb2, search_pb2_grpc
+from tests.running.proxy import Proxy
 
 Ask = Callable[..., Awaitable[Any]]
 
@@ -177,6 +178,27 @@ async def test_retries_have_a_budget(ask: Ask, server: Server) -> None:
         grpc.StatusCode.UNAVAILABLE
     }
     assert len(failed) == 100 <= len(server.asked) <= 150
+
+
+async def test_a_server_that_went_silent_is_left_for_a_new_connection(
+    address: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network swallows what the server sends; without keepalive the call would wait for its deadline."""
+    monkeypatch.setattr(channel, "KEEPALIVE_MS", 500)
+    monkeypatch.setattr(channel, "KEEPALIVE_TIMEOUT_MS", 500)
+    proxy = Proxy(int(address.rpartition(":")[2]))
+    await proxy.start()
+    async with siftline.AsyncClient(proxy.address) as client:
+        assert (await client.embed(["a"])).shape == (1, 4)
+        proxy.stall()
+        late = asyncio.create_task(client.embed(["b"]))
+        async with asyncio.timeout(20):
+            while proxy.accepted < 2:
+                await asyncio.sleep(0.01)
+        proxy.mend()
+        assert (await late).shape == (1, 4)
+        assert [list(request.texts) for request in server.asked] == [["a"], ["b"], ["b"]]
+    await proxy.stop()
 
 
 def test_servers_bear_the_pings_of_clients() -> None:

@@ -14,6 +14,7 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self.port = 0
+        self.accepted = 0  # connections so far
         self.delay = 0.0
         self._cut = False
         self._flowing = asyncio.Event()
@@ -52,6 +53,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.accepted += 1
         self._links.add(task)
         try:
             if not self._cut:

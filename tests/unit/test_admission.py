@@ -84,6 +84,20 @@ def test_a_tenant_alone_has_all_and_makes_room_once_another_wants_some() -> None
         assert enter(limited, held_by_b, "b") == 5
 
 
+def test_no_place_is_kept_for_who_wants_more_than_its_share() -> None:
+    limited = admission(10)
+    with ExitStack() as held:
+        of_a = [held.enter_context(ExitStack()) for _ in range(5)]
+        for each in of_a:
+            each.enter_context(limited.admit("a", 0))
+        assert enter(limited, held, "b") == 5
+        with pytest.raises(Overloaded):
+            limited.admit("a", 0).__enter__()
+        for each in of_a[:2]:
+            each.close()
+        assert enter(limited, held, "b") == 2
+
+
 def test_a_share_that_nobody_comes_back_for_is_given_away() -> None:
     clock = Clock()
     limited = admission(10, clock)

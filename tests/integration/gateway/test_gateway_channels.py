@@ -7,9 +7,12 @@ import grpc
 import pytest
 
 import siftline
-from gateway import metrics
+from gateway import clients, metrics
+from gateway.deadline import Deadline
+from siftline import channel
 from siftline.embed.v1 import embed_pb2
 from tests.fakes.services import FakeEmbed, FakeServer
+from tests.running.proxy import Proxy
 
 
 async def answers(gateway: Any, count: int, timeout: float) -> list[grpc.StatusCode]:
@@ -53,6 +56,27 @@ async def test_a_slow_replica_is_got_round_within_a_budget(gateways: Any, redis_
     assert sum(len(replica.servicer.calls) for replica in replicas) - called <= 40 + 12  # the budget, not twice as many
     for replica in replicas:
         await replica.stop()
+
+
+async def test_a_service_that_went_silent_is_left_for_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "KEEPALIVE_MS", 500)
+    monkeypatch.setattr(channel, "KEEPALIVE_TIMEOUT_MS", 500)
+    server = FakeServer(FakeEmbed())
+    await server.start()
+    proxy = Proxy(server.port)
+    await proxy.start()
+    client = clients.EmbedClient(clients.Service(proxy.address))
+    await client.refresh(Deadline(10))
+    proxy.stall()
+    late = asyncio.create_task(client.refresh(Deadline(60)))
+    async with asyncio.timeout(20):
+        while proxy.accepted < 2:
+            await asyncio.sleep(0.01)
+    proxy.mend()
+    assert (await late).name == "fake"
+    await client.aclose()
+    await proxy.stop()
+    await server.stop()
 
 
 async def test_a_message_that_is_too_large_is_told_with_the_limit(gateways: Any, redis_server: Any) -> None:
