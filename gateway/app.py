@@ -16,6 +16,7 @@ from gateway.audit import Audit
 from gateway.auth.interceptor import Authorization
 from gateway.auth.keys import Keys
 from gateway.cache_contents import CacheContents
+from gateway.chunking import Chunker
 from gateway.clients import EmbedClient, RerankClient, Service
 from gateway.dialects import tei_pb2, tei_pb2_grpc
 from gateway.embedder import Embedder
@@ -113,7 +114,8 @@ class App:
 
     def _servicers(self) -> Core:
         settings = self._settings
-        ingest = Ingest(self._registry, self._index, self._embedder, settings)
+        chunker = Chunker(self._embed, self._index, settings.upsert_patience_s)
+        ingest = Ingest(self._registry, self._index, self._embedder, chunker, settings)
         reranking = Reranking(self._rerank, settings.rerank_budget_s)
         recalling = Recalling(
             self._index,

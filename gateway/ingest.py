@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from gateway.chunking import Chunker
 from gateway.deadline import Deadline
 from gateway.embedder import Embedder
 from gateway.embedding_value import Row
@@ -16,6 +17,7 @@ from gateway.prefix import prefix
 from gateway.recall import Collection, Frozen, Recall
 from gateway.recall.registry import Registry, check_model
 from gateway.settings import GatewaySettings
+from siftline.chunking import Chunking
 from siftline.embed.v1 import embed_pb2
 
 
@@ -36,6 +38,7 @@ class _Target:
     source: Collection
     deadline: Deadline
     durable: bool | None = None
+    chunking: Chunking | None = None
     stored: Stored = field(default_factory=Stored)
 
 
@@ -58,10 +61,13 @@ class _Batch:
 class Ingest:
     """Batches are embedded several at a time and stored one by one: of two documents of one id the later stays."""
 
-    def __init__(self, registry: Registry, index: Recall, embedder: Embedder, settings: GatewaySettings) -> None:
+    def __init__(
+        self, registry: Registry, index: Recall, embedder: Embedder, chunker: Chunker, settings: GatewaySettings
+    ) -> None:
         self._registry = registry
         self._index = index
         self._embedder = embedder
+        self._chunker = chunker
         self._settings = settings
 
     async def run(
@@ -71,15 +77,18 @@ class Ingest:
         deadline: Deadline,
         intake: Intake,
         durable: bool | None = None,
+        chunking: Chunking | None = None,
     ) -> Stored:
         """Stores all that arrives and that `intake` takes; returns once all of it is as `durable` as asked for.
+
+        With `chunking` documents are stored as their chunks, each of which counts.
 
         After an error some documents may be stored; doing it again is safe and costs no embedding of those that are.
         Raises NotFound, FailedPrecondition, InvalidArgument("documents[i].metadata"), Unavailable, Overloaded,
         DeadlineExceeded.
         """
         collection = await self._registry.get(name)
-        return await self._into(_Target(collection, collection, deadline, durable), arriving, intake)
+        return await self._into(_Target(collection, collection, deadline, durable, chunking), arriving, intake)
 
     async def into(
         self,
@@ -96,6 +105,8 @@ class Ingest:
         try:
             async for some in arriving:
                 documents = fitting(target.collection, some, intake)
+                if target.chunking is not None:
+                    documents = await self._cut(target, documents, target.chunking, intake)
                 for at in range(0, len(documents), size):
                     waiting.append(self._start(target, documents[at : at + size]))
                     if len(waiting) > self._settings.upsert_overlap:
@@ -107,6 +118,11 @@ class Ingest:
                 batch.vectors.cancel()
             await asyncio.gather(*(batch.vectors for batch in waiting), return_exceptions=True)
         return target.stored
+
+    async def _cut(
+        self, target: _Target, documents: Sequence[Incoming], size: Chunking, intake: Intake
+    ) -> list[Incoming]:
+        return await self._chunker.cut(target.collection, documents, size, target.deadline, intake)
 
     def _start(self, target: _Target, incoming: Sequence[Incoming]) -> _Batch:
         async def attempt() -> _Vectors:
@@ -160,6 +176,8 @@ class Ingest:
         pairs = zip(incoming, vectors, strict=True)
         documents = [indexed(target.collection, one, vector) for one, vector in pairs]
         try:
+            if target.chunking is not None:  # before the first chunk is replaced, which knows how many there were
+                await self._chunker.trim(target.collection, incoming, target.deadline)
             await self._index.upsert(target.collection, documents, target.deadline.require(), target.durable)
         except Frozen:
             target.collection = target.source = await self._registry.get(target.collection.name)

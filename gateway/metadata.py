@@ -1,5 +1,6 @@
 """Documents with metadata as values: whether it fits a collection's fields, and what the index holds of it."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,13 +26,25 @@ class Incoming:
     place: int = 0
 
 
+def written(metadata: Mapping[str, Json]) -> str:
+    """As a document holds it."""
+    return json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if metadata else ""
+
+
+def read(text: str) -> Mapping[str, Json]:
+    """What `written` made of it."""
+    values: Mapping[str, Json] = json.loads(text) if text else {}
+    return values
+
+
 def fitting(collection: Collection, documents: Sequence[Incoming], intake: Intake) -> list[Incoming]:
     """The documents whose metadata fits the collection's fields, as far as `intake` lets the others pass."""
-    taken = (intake.take(one.place, one.document.id, partial(_fit, collection, one)) for one in documents)
+    taken = (intake.take(one.place, one.document.id, partial(fit, collection, one)) for one in documents)
     return [one for one in taken if one is not None]
 
 
-def _fit(collection: Collection, incoming: Incoming) -> Incoming:
+def fit(collection: Collection, incoming: Incoming) -> Incoming:
+    """The document. Raises InvalidArgument("metadata.FIELD") when its metadata does not fit the collection's fields."""
     for name, kind in collection.fields.items():
         if problem := _problem(kind, incoming.metadata.get(name)):
             raise InvalidArgument(f"metadata.{name}", problem)

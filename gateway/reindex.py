@@ -1,13 +1,12 @@
 """Reindexing: a collection built anew from its stored texts while it is searched and written, then swapped in."""
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from gateway.caller import acting_as
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
 from gateway.ingest import Ingest, Stored
-from gateway.metadata import Incoming
+from gateway.metadata import Incoming, read
 from gateway.recall import Collection, Document, FieldType, Recall
 from gateway.recall.rebuild import Rebuild
 from gateway.recall.registry import Registry
@@ -112,7 +111,7 @@ class Reindex:
 
 
 def _incoming(document: Document) -> Incoming:
-    return Incoming(document, json.loads(document.metadata) if document.metadata else {})
+    return Incoming(document, read(document.metadata))
 
 
 async def _once(documents: Sequence[Incoming]) -> AsyncIterator[Sequence[Incoming]]:

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from siftline import reading, results
 from siftline.cache.v1 import cache_pb2
+from siftline.chunking import Chunking
 from siftline.embed.v1 import embed_pb2
 from siftline.rerank.v1 import rerank_pb2
 from siftline.results import Document
@@ -178,9 +179,17 @@ def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Cal
     return Call(f"{SEARCH}Search", request, search_pb2.SearchResponse, reading.search_result)
 
 
-def upsert(collection: str, documents: Iterable[Document]) -> Call[results.Upserted]:
-    """Embeds and stores documents; they are durable when this returns. A document with a known id is replaced."""
-    request = search_pb2.UpsertRequest(collection=collection, documents=map(_document_message, documents))
+def upsert(
+    collection: str, documents: Iterable[Document], *, chunking: Chunking | None = None
+) -> Call[results.Upserted]:
+    """Embeds and stores documents; they are durable when this returns. A document with a known id is replaced.
+
+    chunking: long documents are stored as chunks, ID#0, ID#1, ...; search with collapse="parent".
+    """
+    size = search_pb2.Chunking(tokens=chunking.tokens, overlap=chunking.overlap) if chunking else None
+    request = search_pb2.UpsertRequest(
+        collection=collection, documents=map(_document_message, documents), chunking=size
+    )
     return Call(
         f"{SEARCH}Upsert",
         request,

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import grpc
 
-from siftline.chunking import PARENT, Chunking, chunked, superfluous
+from siftline.chunking import Chunking
 from siftline.client import AsyncClient
 from siftline.errors import SiftlineError
 from siftline.results import Document, FieldType
@@ -51,7 +51,9 @@ async def index(
     chunking: Chunking | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Upserts those of the documents that the collection lacks or holds otherwise; with `chunking`, their chunks.
+    """Upserts those of the documents that the collection lacks or holds otherwise.
+
+    With `chunking` all of them, as chunks: only the gateway knows these, and keeps the vectors of those that it has.
 
     A collection that does not exist is created, with `fields` to filter by, words stemmed by the rules of `language`.
     Raises SiftlineError for what the server refuses; all that was reported as written is durable.
@@ -89,18 +91,18 @@ async def _ensure(client: AsyncClient, collection: str, fields: Mapping[str, Fie
 async def _step(
     client: AsyncClient, collection: str, batch: list[Document], chunking: Chunking | None, progress: Progress
 ) -> None:
-    wanted = await _patiently(lambda: chunked(client, batch, chunking)) if chunking else batch
-    held = await _patiently(lambda: client.get(collection, [document.id for document in wanted]))
-    known = {document.id: document for document in held}
-    changed = [document for document in wanted if not _same(document, known.get(document.id))]
+    changed = batch if chunking else await _changed(client, collection, batch)
     if changed:
-        done = await _patiently(lambda: client.upsert(collection, changed))
+        done = await _patiently(lambda: client.upsert(collection, changed, chunking=chunking))
         progress.tokens += done.tokens
-    if chunking and (left_over := superfluous(wanted, held)):
-        await _patiently(lambda: client.delete(collection, left_over))
-    written = len({document.metadata[PARENT] for document in changed}) if chunking else len(changed)
-    progress.written += written
-    progress.unchanged += len(batch) - written
+    progress.written += len(changed)
+    progress.unchanged += len(batch) - len(changed)
+
+
+async def _changed(client: AsyncClient, collection: str, batch: list[Document]) -> list[Document]:
+    held = await _patiently(lambda: client.get(collection, [document.id for document in batch]))
+    known = {document.id: document for document in held}
+    return [document for document in batch if not _same(document, known.get(document.id))]
 
 
 def _same(wanted: Document, held: Document | None) -> bool:

@@ -8,7 +8,7 @@ from google.protobuf import json_format, struct_pb2
 
 from gateway.calibration import Calibration, Isotonic, Platt
 from gateway.intake import Intake
-from gateway.metadata import Incoming, Json
+from gateway.metadata import Incoming, Json, written
 from gateway.query import Found, Hit, Query, RecallMode
 from gateway.recall import Collection, Document, FieldType
 from serving.errors import InvalidArgument
@@ -70,8 +70,7 @@ def incoming(place: int, wire: pb.Document) -> Incoming:
         metadata = _plain_object(wire.metadata)
     except ValueError as error:
         raise InvalidArgument("metadata", str(error)) from error
-    text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if metadata else ""
-    return Incoming(Document(wire.id, wire.text, wire.title, text), metadata, place)
+    return Incoming(Document(wire.id, wire.text, wire.title, written(metadata)), metadata, place)
 
 
 def errors(intake: Intake) -> list[pb.DocumentError]:

@@ -9,7 +9,20 @@ from gateway.intake import Intake
 from gateway.metadata import Incoming
 from serving.errors import InvalidArgument
 from serving.limits import check_count
+from siftline.chunking import Chunking
 from siftline.search.v1 import search_pb2 as pb
+
+
+def chunking(request: pb.UpsertRequest | pb.UpsertStreamRequest) -> Chunking | None:
+    """As asked for, if at all. Raises InvalidArgument("chunking.FIELD")."""
+    if not request.HasField("chunking"):
+        return None
+    try:
+        return Chunking(request.chunking.tokens, request.chunking.overlap)
+    except ValueError as error:
+        field, _, problem = str(error).partition(": ")
+        raise InvalidArgument(f"chunking.{field}", problem) from error
+
 
 DURABLE = {pb.DURABILITY_UNSPECIFIED: None, pb.DURABILITY_MEMORY: False, pb.DURABILITY_FSYNC: True}
 

@@ -122,9 +122,11 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     async def Upsert(self, request: pb.UpsertRequest, context: grpc.aio.ServicerContext) -> pb.UpsertResponse:
         validation.upsert(request.collection, request.durability)
         intake, durable = Intake(request.skip_invalid), documents.DURABLE[request.durability]
+        chunking = documents.chunking(request)
         with self._upserts.admit(CALLER.get().tenant, estimate.of_upsert(request)):
             arriving = documents.of_request(request, intake)
-            stored = await self._ingest.run(request.collection, arriving, self._deadline(context), intake, durable)
+            deadline = self._deadline(context)
+            stored = await self._ingest.run(request.collection, arriving, deadline, intake, durable, chunking)
         return pb.UpsertResponse(
             upserted=stored.documents,
             tokens=stored.tokens,
@@ -141,10 +143,11 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             raise InvalidArgument("collection", "the stream ended before its first message")
         validation.upsert(first.collection, first.durability)
         intake, durable = Intake(first.skip_invalid), documents.DURABLE[first.durability]
+        chunking = documents.chunking(first)
         with self._upserts.admit(CALLER.get().tenant, estimate.of_upsert(first)):
             arriving = documents.of_stream(first, requests, intake)
             deadline = Deadline.of(context, _STREAM_DEADLINE_S)
-            stored = await self._ingest.run(first.collection, arriving, deadline, intake, durable)
+            stored = await self._ingest.run(first.collection, arriving, deadline, intake, durable, chunking)
         return pb.UpsertStreamResponse(
             upserted=stored.documents,
             tokens=stored.tokens,

@@ -257,17 +257,27 @@ class DocumentError(_message.Message):
     message: str
     def __init__(self, index: _Optional[int] = ..., id: _Optional[str] = ..., field: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
+class Chunking(_message.Message):
+    __slots__ = ("tokens", "overlap")
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    tokens: int
+    overlap: int
+    def __init__(self, tokens: _Optional[int] = ..., overlap: _Optional[int] = ...) -> None: ...
+
 class UpsertRequest(_message.Message):
-    __slots__ = ("collection", "documents", "skip_invalid", "durability")
+    __slots__ = ("collection", "documents", "skip_invalid", "durability", "chunking")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     SKIP_INVALID_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    CHUNKING_FIELD_NUMBER: _ClassVar[int]
     collection: str
     documents: _containers.RepeatedCompositeFieldContainer[Document]
     skip_invalid: bool
     durability: Durability
-    def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ..., skip_invalid: bool = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+    chunking: Chunking
+    def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ..., skip_invalid: bool = ..., durability: _Optional[_Union[Durability, str]] = ..., chunking: _Optional[_Union[Chunking, _Mapping]] = ...) -> None: ...
 
 class UpsertResponse(_message.Message):
     __slots__ = ("upserted", "tokens", "reused", "errors", "skipped")
@@ -284,16 +294,18 @@ class UpsertResponse(_message.Message):
     def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[DocumentError, _Mapping]]] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class UpsertStreamRequest(_message.Message):
-    __slots__ = ("collection", "documents", "skip_invalid", "durability")
+    __slots__ = ("collection", "documents", "skip_invalid", "durability", "chunking")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     SKIP_INVALID_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    CHUNKING_FIELD_NUMBER: _ClassVar[int]
     collection: str
     documents: _containers.RepeatedCompositeFieldContainer[Document]
     skip_invalid: bool
     durability: Durability
-    def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ..., skip_invalid: bool = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+    chunking: Chunking
+    def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ..., skip_invalid: bool = ..., durability: _Optional[_Union[Durability, str]] = ..., chunking: _Optional[_Union[Chunking, _Mapping]] = ...) -> None: ...
 
 class UpsertStreamResponse(_message.Message):
     __slots__ = ("upserted", "tokens", "reused", "errors", "skipped")

@@ -1,13 +1,16 @@
 """Long documents in overlapping chunks, found by their best one."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
 
 from siftline.chunking import Chunking
 from siftline.client import AsyncClient
 from siftline.indexing import index
 from siftline.results import Document
+from siftline.search.v1 import search_pb2 as pb
 
 SIZE = Chunking(tokens=20, overlap=5)
 
@@ -34,7 +37,7 @@ async def test_chunks_hold_all_of_the_text_and_answer_for_their_parent(gateway: 
         assert "word55" in found.hits[1].text
         assert found.hits[1].collapsed == 6
         again = await index(client, "c", documents, chunking=SIZE)
-        assert (again.written, again.unchanged) == (0, 3)
+        assert (again.written, again.tokens) == (3, 0), "nothing is embedded again"
 
 
 async def test_a_document_that_got_shorter_leaves_no_chunks_behind(gateway: Any) -> None:
@@ -44,6 +47,54 @@ async def test_a_document_that_got_shorter_leaves_no_chunks_behind(gateway: Any)
         assert await client.count("c") == 2 + 7
 
 
-def test_an_overlap_as_long_as_the_chunk() -> None:
-    with pytest.raises(ValueError, match="overlap: 20 is not 0 to 19"):
-        Chunking(20, 20)
+@pytest.mark.parametrize("last", [0, 1, 300])
+async def test_a_stream_that_has_a_document_twice_leaves_the_chunks_of_its_end(gateway: Any, last: int) -> None:
+    """Batches are embedded side by side; what counts is their order."""
+    async with AsyncClient(gateway.target) as client:
+        await client.create_collection("c")
+
+    async def messages() -> AsyncIterator[pb.UpsertStreamRequest]:
+        size = pb.Chunking(tokens=SIZE.tokens, overlap=SIZE.overlap)
+        for end in (2000, 40, 900, last):
+            yield pb.UpsertStreamRequest(
+                collection="c", documents=[pb.Document(id="a", text=long(0, end))], chunking=size
+            )
+
+    reply = await gateway.searches.UpsertStream(messages())
+    count = await gateway.searches.Count(pb.CountRequest(collection="c"))
+    assert count.count == 1 + max(0, -(-(last + 1 - 20) // 15)) < reply.upserted
+
+
+async def test_what_is_wrong_with_chunks_is_told(gateway: Any) -> None:
+    async with AsyncClient(gateway.target) as client:
+        await client.create_collection("c", {"parent": "number"})
+    right = pb.Document(id="a", text=long(0, 100))
+    for document, said in (
+        (pb.Document(id="i" * 511, text="short"), r"documents\[0\].id: with the number of a chunk"),
+        (right, r"documents\[0\].metadata.parent: is not a finite number"),
+    ):
+        request = pb.UpsertRequest(collection="c", documents=[document], chunking=pb.Chunking(tokens=20))
+        with pytest.raises(grpc.aio.AioRpcError, match=said) as caught:
+            await gateway.searches.Upsert(request)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        request.skip_invalid = True
+        assert (await gateway.searches.Upsert(request)).skipped == 1
+    for size, said in ((pb.Chunking(), "chunking.tokens: 0 is not 8"), (pb.Chunking(tokens=20, overlap=11), "overlap")):
+        with pytest.raises(grpc.aio.AioRpcError, match=said):
+            await gateway.searches.Upsert(pb.UpsertRequest(collection="c", documents=[right], chunking=size))
+
+
+async def test_a_document_of_someone_elses_making_is_no_chunk(gateway: Any) -> None:
+    """What looks like the first of a great many chunks costs nobody more than its own removal."""
+    async with AsyncClient(gateway.target) as client:
+        await client.create_collection("c")
+        await client.upsert(
+            "c", [Document("a#0", "x", "", {"chunks": 1e18}), Document("b#0", "x", "", {"chunks": "9"})]
+        )
+        await client.upsert("c", [Document("a", "short"), Document("b", "short")], chunking=SIZE)
+        assert await client.count("c") == 2
+
+
+def test_an_overlap_as_long_as_half_of_the_chunk() -> None:
+    with pytest.raises(ValueError, match="overlap: 11 is not 0 to 10"):
+        Chunking(20, 11)
