@@ -18,6 +18,7 @@ from gateway.cache_connection import CacheConnection
 from gateway.embedding_key import claim_on
 from gateway.embedding_value import Row, decode, encode
 from gateway.tasks import end
+from serving import tracing
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ class EmbeddingCache:
         found = {key: row for key in keys if (row := self._pending.get(key)) is not None}
         wanted = [key for key in keys if key not in found]
         if wanted:
-            values = await self._attempt("get", self._redis.mget, wanted, budget=self._budget_s) or ()
+            with tracing.span("cache"):
+                values = await self._attempt("get", self._redis.mget, wanted, budget=self._budget_s) or ()
             for key, value in zip(wanted, values, strict=False):
                 if (row := self._read(key, value, row_bytes)) is not None:
                     found[key] = row

@@ -88,6 +88,14 @@ def current() -> Any:
     return context if context.trace_flags.sampled else None
 
 
+def tell(facts: Mapping[str, str | int]) -> None:
+    """Attributes of the span that is going on."""
+    if current() is not None:
+        from opentelemetry.trace import get_current_span
+
+        get_current_span().set_attributes(facts)
+
+
 def exemplar() -> dict[str, str] | None:
     """By which a histogram leads to the trace; None where none is recorded."""
     context = current()

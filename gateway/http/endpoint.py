@@ -68,7 +68,8 @@ class Endpoint:
         started = time.perf_counter()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = logs.begin(headers.get(logs.REQUEST_ID, ""))
-        with tracing.serving(self._name, headers) if tracing.on() else nullcontext():
+        traced = tracing.on() and not self.operation.open  # those are asked every few seconds, for ever
+        with tracing.serving(self._name, headers) if traced else nullcontext():
             try:
                 reply = await self._reply(scope, receive, headers, request_id)
             except Gone:
@@ -111,6 +112,7 @@ class Endpoint:
         took = time.perf_counter() - started
         self._seconds.observe(took, tracing.exemplar())
         logs.answered(self._name, str(reply.status), took)
+        tracing.tell({"siftline.request_id": logs.request_id(), "http.response.status_code": reply.status})
         if reply.status == 200 and not reply.dialect:
             self._answered.inc()
         else:

@@ -1,10 +1,13 @@
 """One trace from the application through gateway and service into tritonserver, in a real collector."""
 
+import os
 import re
+import secrets
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,11 +18,23 @@ import siftline
 from tests.running import gateway as gateway_process
 from tests.running import model_service
 from tests.running.collector import Collector, collecting
+from tests.running.http import ask
 from tests.running.model_service import RunningService
 from tests.running.redis_server import RedisServer
 
 SECONDS = 30.0
 TIMES = 10  # tritonserver takes headers for C strings, which gRPC's aren't, and so misses one trace in ten
+
+
+AT_ONCE = os.environ | {"OTEL_BSP_SCHEDULE_DELAY": "100"}  # spans are sent after so many milliseconds, not 5000
+# A call in each dialect.
+OVER_HTTP: dict[str, dict[str, object]] = {
+    "/v1/search": {"collection": "c", "query": "how are batches formed?"},
+    "/v1/embeddings": {"input": "a text over HTTP", "model": ""},
+    "/v2/rerank": {"model": "x", "query": "a question", "documents": ["a passage"]},
+    "/v1/ranking": {"model": "x", "query": {"text": "a question"}, "passages": [{"text": "a passage"}]},
+    "/embed": {"inputs": "another text over HTTP"},
+}
 
 
 @pytest.fixture(name="collector", scope="module")
@@ -28,35 +43,53 @@ def _collector() -> Iterator[Collector]:
         yield collector
 
 
+@dataclass(frozen=True)
+class Traced:
+    """A gateway that begins no traces, and the HTTP ports of it and of one beside it that begins them all."""
+
+    address: str
+    metrics: str
+    http: str
+    beginning: str
+
+
 @pytest.fixture(name="gateway", scope="module")
 def _gateway(
     collector: Collector,
     default_models: Path,
     rerank_service: RunningService,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[RunningService]:
-    """A gateway over a real embed service, both of which send their traces."""
+) -> Iterator[Traced]:
+    """Gateways over a real embed service, all of which send their traces."""
     folder = tmp_path_factory.mktemp("traced")
+    ports = [f"127.0.0.1:{model_service.free_port()}" for _ in range(2)]
     redis = RedisServer(folder / "redis")
     redis.start()
     quick = ("--batch-tokens=2048", "--instances=1", f"--traces={collector.url}")
     with model_service.running("services.embed", default_models / "all-minilm-l6-v2", folder, *quick) as embed:
         flags = (f"--embed={embed.address}", f"--rerank={rerank_service.address}", f"--traces={collector.url}")
-        urls = (f"--cache-url={redis.url}", f"--index-url={redis.url}", "--trace-share=0", "--http=127.0.0.1:0")
-        gateway = gateway_process.start(folder, *flags, *urls)
+        urls = (f"--cache-url={redis.url}", f"--index-url={redis.url}")
+        started = [
+            gateway_process.start(
+                folder / port, *flags, *urls, f"--http={port}", f"--trace-share={share}", environment=AT_ONCE
+            )
+            for share, port in enumerate(ports)
+        ]
         try:
-            gateway.wait_until(True, gateway_process.READY_SECONDS)
-            with siftline.Client(gateway.address) as client:
+            for each in started:
+                each.wait_until(True, gateway_process.READY_SECONDS)
+            with siftline.Client(started[0].address) as client:
                 client.create_collection("c")
                 client.upsert("c", [siftline.Document("x", "Batches are formed by tokens.")])
-            yield gateway
+            yield Traced(started[0].address, started[0].metrics, *(f"http://{port}" for port in ports))
         finally:
-            gateway.process.terminate()
-            gateway.process.wait(30)
+            for each in started:
+                each.process.terminate()
+                each.process.wait(30)
             redis.kill()
 
 
-def searched(gateway: RunningService, provider: TracerProvider, query: str) -> tuple[str, str]:
+def searched(gateway: Traced, provider: TracerProvider, query: str) -> tuple[str, str]:
     """Trace and span of an application that searches."""
     with provider.get_tracer("application").start_as_current_span("ask") as span:
         with siftline.Client(gateway.address) as client:
@@ -67,11 +100,12 @@ def searched(gateway: RunningService, provider: TracerProvider, query: str) -> t
         return f"{context.trace_id:032x}", f"{context.span_id:016x}"
 
 
-def test_one_trace_holds_all_stages_down_to_triton(gateway: RunningService, collector: Collector) -> None:
+def test_one_trace_holds_all_stages_down_to_triton(gateway: Traced, collector: Collector) -> None:
     asking = dict(searched(gateway, TracerProvider(), f"how are {n} batches formed?") for n in range(TIMES))
     parents = {
         "gateway /siftline.search.v1.SearchService/Search": "",
         "gateway embed": "gateway /siftline.search.v1.SearchService/Search",
+        "gateway cache": "gateway embed",
         "gateway recall": "gateway /siftline.search.v1.SearchService/Search",
         "gateway rerank": "gateway /siftline.search.v1.SearchService/Search",
         "embed /siftline.embed.v1.EmbedService/Embed": "gateway embed",
@@ -92,7 +126,7 @@ def test_one_trace_holds_all_stages_down_to_triton(gateway: RunningService, coll
             assert spans[parent].start - 1e6 <= spans[name].start <= spans[parent].end
 
 
-def test_what_the_application_does_not_record_nobody_does(gateway: RunningService, collector: Collector) -> None:
+def test_what_the_application_does_not_record_nobody_does(gateway: Traced, collector: Collector) -> None:
     unrecorded, _ = searched(gateway, TracerProvider(sampler=ALWAYS_OFF), "not recorded")
     recorded = [searched(gateway, TracerProvider(), f"recorded {n}")[0] for n in range(TIMES)]
     collector.wait_for(recorded, {"tritonserver compute"}, SECONDS)
@@ -102,7 +136,7 @@ def test_what_the_application_does_not_record_nobody_does(gateway: RunningServic
     }  # none of canaries, and none of its own
 
 
-def test_a_latency_leads_to_its_trace(gateway: RunningService) -> None:
+def test_a_latency_leads_to_its_trace(gateway: Traced) -> None:
     """Exemplars, for who asks for OpenMetrics as Prometheus does when it stores them."""
     trace, _ = searched(gateway, TracerProvider(), "exemplary")
     headers = {"accept": "application/openmetrics-text; version=1.0.0"}
@@ -112,6 +146,33 @@ def test_a_latency_leads_to_its_trace(gateway: RunningService) -> None:
     for series in ("siftline_grpc_request_seconds", "siftline_search_stage_seconds"):
         exemplars = re.findall(rf'^{series}_bucket.* # {{trace_id="([0-9a-f]+)"}}', text, re.MULTILINE)
         assert trace in exemplars
+
+
+@pytest.mark.parametrize(("path", "body"), OVER_HTTP.items())
+def test_over_http_the_callers_trace_is_followed(
+    gateway: Traced, collector: Collector, path: str, body: dict[str, object]
+) -> None:
+    trace, parent = secrets.token_hex(16), secrets.token_hex(8)
+    answer = ask(gateway.http + path, body, traceparent=f"00-{trace}-{parent}-01")
+    assert answer.status == 200
+    stages = {"gateway embed", "gateway recall", "gateway rerank"} if path == "/v1/search" else set()
+    collector.wait_for([trace], {f"gateway POST {path}"} | stages, SECONDS)
+    spans = collector.of(trace)
+    call = spans[f"gateway POST {path}"]
+    assert call.parent == parent
+    assert {spans[stage].parent for stage in stages} <= {call.id}
+    assert call.facts["http.response.status_code"] == 200
+    assert call.facts["siftline.request_id"] == answer.headers["x-request-id"]
+
+
+def test_over_http_a_trace_begins_and_reaches_the_service(gateway: Traced, collector: Collector) -> None:
+    assert ask(f"{gateway.beginning}/health").status == 200
+    assert ask(f"{gateway.beginning}/v1/embeddings", {"input": "a beginning", "model": ""}).status == 200
+    call = collector.first(
+        lambda span: (span.service, span.name) == ("gateway", "POST /v1/embeddings") and not span.parent, SECONDS
+    )
+    collector.wait_for([call.trace], {"embed /siftline.embed.v1.EmbedService/Embed"}, SECONDS)
+    assert "GET /health" not in {span.name for span in collector.spans}
 
 
 def test_nothing_of_it_is_imported_until_it_is_turned_on() -> None:

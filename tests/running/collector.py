@@ -4,7 +4,7 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ class Span:
     parent: str
     start: int
     end: int
+    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass
@@ -31,6 +32,15 @@ class Collector:
     def of(self, trace: str) -> dict[str, Span]:
         """A trace's spans by `service name`; of several with one name the last."""
         return {f"{span.service} {span.name}": span for span in self.spans if span.trace == trace}
+
+    def first(self, chosen: Callable[[Span], bool], seconds: float) -> Span:
+        deadline = time.monotonic() + seconds
+        while True:
+            for span in list(self.spans):
+                if chosen(span):
+                    return span
+            assert time.monotonic() < deadline, f"not within {seconds} s"
+            time.sleep(0.1)
 
     def wait_for(self, traces: Iterable[str], names: Set[str], seconds: float) -> str:
         """The first of the traces to have spans of these names."""
@@ -74,7 +84,8 @@ def _from_message(body: bytes) -> Iterator[Span]:
         service = next(each.value.string_value for each in resource.resource.attributes if each.key == "service.name")
         for span in (span for scope in resource.scope_spans for span in scope.spans):
             ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
-            yield Span(service, span.name, *ids, span.start_time_unix_nano, span.end_time_unix_nano)
+            facts = {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
+            yield Span(service, span.name, *ids, span.start_time_unix_nano, span.end_time_unix_nano, facts)
 
 
 def _from_json(body: Any) -> Iterator[Span]:
