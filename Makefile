@@ -9,7 +9,7 @@ run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
 
 # TESTS narrows it down, for example: make test TESTS="tests/unit -k passages"
-test: .venv/dev.stamp build/clients-venv/stamp build/supply-venv/stamp
+test: .venv/dev.stamp build/clients-venv/stamp build/supply-venv/stamp build/checkov-venv/stamp
 	@$(BIN)/python -m export --defaults
 	@exec $(BIN)/python -m pytest $(TESTS)
 
