@@ -4,6 +4,7 @@ Series are registered at start, so that a dashboard sees zeros and not nothing. 
 (PROMETHEUS_MULTIPROC_DIR set by serving/workers.py) the endpoint shows the sum over them.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Iterable
@@ -94,22 +95,31 @@ class RequestMetrics(UnaryReplyInterceptor):
         seconds, answered = REQUEST_SECONDS.labels(method), REQUESTS.labels(method, grpc.StatusCode.OK.name)
 
         async def timed(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            started = time.perf_counter()
+            started, given_up = time.perf_counter(), False
             try:
                 return await inner(request, context)
+            except asyncio.CancelledError:  # the context does not know yet
+                given_up = True
+                raise
             finally:
                 took = time.perf_counter() - started
                 seconds.observe(took, tracing.exemplar())
-                code = _code_name(context)
+                given_up = given_up or context.cancelled()
+                code = _given_up(context.time_remaining(), took) if given_up else _code_name(context)
                 logs.answered(method, code, took)
                 (answered if code == grpc.StatusCode.OK.name else REQUESTS.labels(method, code)).inc()
 
         return rewrap(handler, timed)
 
 
+def _given_up(left: float | None, took: float) -> str:
+    """Code of a call that gRPC cancelled: its caller went away, or had no time left, by a clock that is ahead of ours
+    by the way here."""
+    late = left is not None and left < 0.1 * took
+    return str((grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED).name)
+
+
 def _code_name(context: grpc.aio.ServicerContext) -> str:
-    if context.cancelled():
-        return str(grpc.StatusCode.CANCELLED.name)
     code = context.code()
     if isinstance(code, int):
         code = next((known for known in grpc.StatusCode if known.value[0] == code), grpc.StatusCode.UNKNOWN)

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from siftline.search.v1 import search_pb2 as pb
 
@@ -53,6 +54,30 @@ async def test_kill_9_after_an_acknowledged_upsert_loses_nothing(gateways: Any, 
     assert count >= len(acknowledged)
     found = await gateway.searches.Search(pb.SearchRequest(collection="c", query="batch 1001 text 3"))
     assert found.hits[0].text.startswith("batch 1001")
+
+
+def _counted(code: str) -> float:
+    method = "/siftline.search.v1.SearchService/Search"
+    return REGISTRY.get_sample_value("siftline_grpc_requests_total", {"method": method, "code": code}) or 0.0
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(0.5, "DEADLINE_EXCEEDED"), (30.0, "CANCELLED")])
+async def test_who_waited_in_vain_counts_as_an_error_and_who_left_does_not(
+    gateways: Any, own_redis: Any, seconds: float, code: str
+) -> None:
+    gateway = await gateways.start(own_redis.url, cache_url="")
+    await create(gateway)
+    before = _counted(code)
+    own_redis.signal(signal.SIGSTOP)
+    call = gateway.searches.Search(pb.SearchRequest(collection="c", query="batch"), timeout=seconds)
+    await asyncio.sleep(0.3)
+    if code == "CANCELLED":
+        call.cancel()
+    with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
+        await call
+    async with asyncio.timeout(5):
+        while _counted(code) == before:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_drop_that_a_crash_interrupts_is_finished_later(gateways: Any, own_redis: Any) -> None:
