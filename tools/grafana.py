@@ -54,6 +54,12 @@ def expressions(dashboard: str) -> list[str]:
     return [target["expr"] for panel in json.loads(dashboard)["panels"] for target in panel["targets"]]
 
 
+def filled(query: str, interval: str) -> str:
+    """A query as Grafana sends it with every variable at "All"."""
+    query = query.replace("$__rate_interval", interval)
+    return query.replace('=~"$namespace"', '=~".*"').replace('=~"$job"', '=~".*"')
+
+
 def _panels(metrics: Iterable[Declared], jobs: Sequence[str]) -> list[Json]:
     return [_of(metric) for metric in metrics if set(jobs) <= set(metric.jobs)]
 

@@ -96,17 +96,12 @@ def test_methods_in_rules_exist() -> None:
 
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: str(file.stem))
 def test_dashboards_read_what_is_declared_and_parse(file: Path, promtool: str, tmp_path: Path) -> None:
-    queries = [_filled(each) for each in grafana.expressions(file.read_text())]
+    queries = [grafana.filled(each, "1m") for each in grafana.expressions(file.read_text())]
     assert [said for query in queries for said in complaints(query, RECORDED)] == []
     rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
     group = tmp_path / "panels.yaml"
     group.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
     run(promtool, "check", "rules", group)
-
-
-def _filled(query: str) -> str:
-    """A query as Grafana sends it with every variable at "All"."""
-    return query.replace("$__rate_interval", "1m").replace('=~"$namespace"', '=~".*"').replace('=~"$job"', '=~".*"')
 
 
 def test_autoscalers_read_what_is_recorded() -> None:
