@@ -367,8 +367,9 @@ rules. Each fault was done to the running system. The alert had to fire, each qu
 while it did, and with the fault undone the alert had to end.
 
 Shortened: the rules' windows ({windows}; where
-events are counted, 30m and 1h as 60s), every `for` to 1 s, scrapes and rules to each second. So the fast and the slow alert of a budget were told apart
-by promtool's tests alone, not here. The thresholds are the real ones, and so are the queries of the runbooks.
+events are counted, 30m and 1h as 60s), every `for` to 1 s, scrapes and rules to each second. So the fast and the slow
+alert of a budget were told apart by promtool's tests alone, not here. The thresholds are the real ones, and so are the
+queries of the runbooks.
 
 The kubectl commands of the runbooks were not tried: there was no cluster.
 
