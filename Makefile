@@ -23,11 +23,11 @@ faults: .venv/dev.stamp
 	@$(BIN)/python -m export --defaults
 	@SIFTLINE_FAULTS=all exec $(BIN)/python -m pytest tests/faults/test_faults.py
 
-# 50,000 inputs at random to every RPC of the gateway and of both services.
+# 50,000 inputs at random to every RPC of the gateway and of both services; to every operation over HTTP.
 fuzz: .venv/dev.stamp
 	@$(BIN)/python -m export --defaults
 	@SIFTLINE_FUZZ=2700 exec $(BIN)/python -m pytest --timeout=1800 tests/integration/gateway/test_gateway_fuzz.py \
-	    tests/integration/services/test_fuzz.py
+	    tests/integration/services/test_fuzz.py tests/integration/http/test_openapi.py
 
 # Memory, open files and threads of every process under a steady load.
 SECONDS := 3600

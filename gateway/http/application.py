@@ -56,9 +56,9 @@ def application(core: Core, keys: Keys | None, settings: GatewaySettings) -> Rou
         (OWN, own_operations(core.search)),
     )
     endpoints = [Endpoint(each, dialect, keys, limits) for dialect, operations in spoken for each in operations]
-    described = document(endpoints)
-    shown = [*pages.operations(described), *site.operations()]
-    endpoints += [Endpoint(each, OWN, None, limits) for each in shown]
+    endpoints += [Endpoint(each, OWN, None, limits) for each in site.operations()]
+    described = document(endpoints, keyed=keys is not None)
+    endpoints += [Endpoint(each, OWN, None, limits) for each in pages.operations(described)]
     by_path = itertools.groupby(
         sorted(endpoints, key=lambda each: each.operation.path), lambda each: each.operation.path
     )
@@ -73,9 +73,12 @@ class _Methods:
     def __init__(self, endpoints: Sequence[Endpoint], limits: Limits) -> None:
         self._endpoints = {each.operation.method: each for each in endpoints}
         first, allowed = endpoints[0], ", ".join(self._endpoints)
+        error = InvalidArgument("method", f"is none of {allowed}, which this path has", reason=WRONG_METHOD)
 
         async def refuse(call: Call) -> Reply:
-            raise InvalidArgument("method", f"is none of {allowed}, which this path has", reason=WRONG_METHOD)
+            reply = first.dialect.refusal(error)
+            reply.headers = {**reply.headers, "allow": allowed}
+            return reply
 
         operation = Operation("*", first.operation.path, None, refuse)
         self._other = Endpoint(operation, first.dialect, None, limits)

@@ -16,7 +16,8 @@ PRIORITIES = {"interactive": 1, "bulk": 2}  # as both protos number them
 class Call:
     """Stands in for gRPC's context: a servicer asks it for nothing but the time that is left.
 
-    `headers` by lower-case name; `path` holds what the route's {names} stand for; `request_id` is echoed.
+    `headers` by lower-case name; `path` holds what the route's {names} stand for; `request_id` is echoed; `priority` is
+    PRIORITY_INTERACTIVE or PRIORITY_BULK of the protos.
     """
 
     headers: Mapping[str, str]
@@ -24,18 +25,19 @@ class Call:
     query: bytes
     deadline: Deadline
     request_id: str
+    priority: int
     body: bytes = b""
 
     def time_remaining(self) -> float:
         return self.deadline.left
 
-    @property
-    def priority(self) -> int:
-        """PRIORITY_INTERACTIVE or PRIORITY_BULK of the protos, by the header."""
-        name = self.headers.get(PRIORITY_HEADER, "interactive")
-        if name not in PRIORITIES:
-            raise InvalidArgument(PRIORITY_HEADER, f"{name!r:.40} is not one of {', '.join(PRIORITIES)}")
-        return PRIORITIES[name]
+
+def priority_of(headers: Mapping[str, str]) -> int:
+    """Raises InvalidArgument for a header that names none."""
+    name = headers.get(PRIORITY_HEADER, "interactive")
+    if name not in PRIORITIES:
+        raise InvalidArgument(PRIORITY_HEADER, f"{name!r:.40} is not one of {', '.join(PRIORITIES)}")
+    return PRIORITIES[name]
 
 
 def timeout_of(headers: Mapping[str, str], default_s: float) -> float:

@@ -1,7 +1,7 @@
 """How a family of clients wants to hear of errors."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.http import failure
@@ -13,12 +13,15 @@ from serving.errors import InvalidArgument, SiftlineError
 class Dialect:
     """`error` gives the JSON body of an error, None for an empty one; `status` differs where the dialect does.
 
-    `names` says what the fields of our messages are called in it.
+    `fault` is the type of such bodies, `statuses` what `status` may say. `names` says what the fields of our messages
+    are called in it.
     """
 
     name: str
+    fault: type
     error: Callable[[SiftlineError, int], object | None]
     status: Callable[[SiftlineError], int] = failure.status_of
+    statuses: Sequence[int] = tuple(failure.STATUSES)
     names: Mapping[str, str] = field(default_factory=dict)
 
     def refusal(self, error: SiftlineError) -> Reply:

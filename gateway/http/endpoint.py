@@ -14,7 +14,7 @@ from gateway.caller import CALLER
 from gateway.deadline import Deadline
 from gateway.http import body
 from gateway.http.body import Gone
-from gateway.http.call import Call, timeout_of
+from gateway.http.call import Call, priority_of, timeout_of
 from gateway.http.dialect import Dialect
 from gateway.http.failure import BODY_TOO_LARGE, SLOW_BODY
 from gateway.http.metrics import HTTP_REQUESTS, HTTP_SECONDS
@@ -33,7 +33,8 @@ _CLOSING = {BODY_TOO_LARGE, SLOW_BODY}
 class Operation:
     """One method of one path. `scope` is what a key must have, None any key; `open` ones need none.
 
-    `request` and `reply` say of what type the bodies are: a struct, or a message of the protos.
+    `request` and `reply` say of what type the bodies are: a struct, a message of the protos, several of these; or the
+    media type of what is not JSON. `query` names parameters; `also` is the dialect that shares the path.
     """
 
     method: str
@@ -44,6 +45,8 @@ class Operation:
     request: Any = None
     reply: Any = None
     open: bool = False
+    query: Sequence[str] = ()
+    also: Dialect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ class Endpoint:
         try:
             deadline = Deadline(timeout_of(headers, self._limits.default_deadline_s))
             self._enter(headers)
-            call = Call(headers, scope.get("path_params", {}), scope["query_string"], deadline, request_id)
+            path, priority = scope.get("path_params", {}), priority_of(headers)
+            call = Call(headers, path, scope["query_string"], deadline, request_id, priority)
             call.body = await body.read(receive, headers, self._limits.max_body_bytes, deadline)
             return await _while_there(self.operation.handle(call), receive)
         except SiftlineError as error:
@@ -136,7 +140,7 @@ async def _while_there(handling: Awaitable[Reply], receive: Any) -> Reply:
 
 async def _send(send: Any, reply: Reply, request_id: str) -> None:
     headers: Sequence[tuple[bytes, bytes]] = [
-        (b"content-type", reply.media_type.encode()),
+        *([(b"content-type", reply.media_type.encode())] if reply.body else []),
         (b"content-length", b"%d" % len(reply.body)),
         (b"x-request-id", request_id.encode("latin-1")),
         *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()),

@@ -31,6 +31,9 @@ _BY_KIND: dict[type[SiftlineError], int] = {
 }
 
 
+STATUSES = sorted({500, *_BY_KIND.values(), *_BY_REASON.values()} - {_BY_REASON[WRONG_METHOD]})
+
+
 def status_of(error: SiftlineError) -> int:
     """409 is kept for what exists already: clients of OpenAI and Cohere try a 409 again."""
     kind = next((status for kind, status in _BY_KIND.items() if isinstance(error, kind)), 500)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from google.protobuf import json_format, struct_pb2
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from serving.errors import InvalidArgument
@@ -12,13 +12,13 @@ from serving.errors import InvalidArgument
 M = TypeVar("M", bound=Message)
 
 STRUCT = struct_pb2.Struct.DESCRIPTOR.full_name
-_INTEGERS = {
+INTEGERS = {
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
     FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
 }
-_NUMBERS = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
+NUMBERS = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 
 
 def from_plain(values: object, message: M, where: str = "") -> M:
@@ -68,10 +68,10 @@ def _scalar(field: FieldDescriptor, value: object, path: str) -> Any:
     if field.enum_type is not None:
         return _number_of(field.enum_type, value, path)
     kind = field.cpp_type
-    if kind in _NUMBERS:
+    if kind in NUMBERS:
         return _number(value, path)
-    if kind in _INTEGERS:
-        low, high = _INTEGERS[kind]
+    if kind in INTEGERS:
+        low, high = INTEGERS[kind]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise InvalidArgument(path, f"{value!r:.40} is not a whole number from {low} to {high}")
         return value
@@ -131,33 +131,3 @@ def _plain_one(field: FieldDescriptor, value: Any) -> Any:
 def _kind(value: object) -> str:
     names: dict[type, str] = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
-
-
-def schema(descriptor: Descriptor, components: dict[str, Any]) -> dict[str, str]:
-    """A reference to the message's JSON schema, which is put into `components` with those that it needs."""
-    name = ".".join(descriptor.full_name.split(".")[-1:])
-    if name not in components:
-        components[name] = {}
-        properties = {field.name: _field_schema(field, components) for field in descriptor.fields}
-        components[name] = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _field_schema(field: FieldDescriptor, components: dict[str, Any]) -> dict[str, Any]:
-    one = _one_schema(field, components)
-    return {"type": "array", "items": one} if field.is_repeated else one
-
-
-def _one_schema(field: FieldDescriptor, components: dict[str, Any]) -> dict[str, Any]:
-    if field.enum_type is not None:
-        return {"type": "string", "enum": list(words(field.enum_type))}
-    if field.message_type is not None:
-        if field.message_type.full_name == STRUCT:
-            return {"type": "object"}
-        return schema(field.message_type, components)
-    if field.cpp_type in _INTEGERS:
-        low, high = _INTEGERS[field.cpp_type]
-        return {"type": "integer", "minimum": low, "maximum": high}
-    if field.cpp_type in _NUMBERS:
-        return {"type": "number"}
-    return {"type": "boolean" if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL else "string"}

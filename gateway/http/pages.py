@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.http.call import Call
 from gateway.http.endpoint import Operation
-from gateway.http.reply import Reply
+from gateway.http.reply import JSON, Reply
 
 _HEAD = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>siftline API</title>
@@ -52,17 +52,14 @@ def _page(document: dict[str, Any]) -> str:
 
 
 def _operation(method: str, path: str, operation: dict[str, Any], document: dict[str, Any]) -> str:
-    parts = []
-    if "requestBody" in operation:
-        parts.append(_schema("Request", operation["requestBody"], document))
-    if "content" in operation["responses"]["200"]:
-        parts.append(_schema("Reply", operation["responses"]["200"], document))
+    bodies = {"Request": operation.get("requestBody", {}), "Reply": operation["responses"]["200"]}
+    parts = [_schema(title, part, document) for title, part in bodies.items() if JSON in part.get("content", {})]
     head = f"<b>{method.upper()}</b><code>{escape(path)}</code> {escape(operation['summary'])}"
     return f"<details><summary>{head}</summary>{''.join(parts)}</details>"
 
 
 def _schema(title: str, part: dict[str, Any], document: dict[str, Any]) -> str:
-    schema = part["content"]["application/json"]["schema"]
+    schema = part["content"][JSON]["schema"]
     name = schema.get("$ref", "").rpartition("/")[2]
     shown = document["components"]["schemas"].get(name, schema)
     return f"<p>{title}</p><pre>{escape(json.dumps(shown, indent=1))}</pre>"

@@ -48,8 +48,8 @@ def operations() -> list[Operation]:
         return _unless_known(reply, call)
 
     return [
-        Operation("GET", "/", None, page, "The search page"),
-        Operation("GET", "/page/{file}", None, part, "What it is made of"),
+        Operation("GET", "/", None, page, "The search page", None, "text/html", open=True),
+        Operation("GET", "/page/{file}", None, part, "What it is made of", None, "*/*", open=True),
     ]
 
 

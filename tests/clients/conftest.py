@@ -9,9 +9,8 @@ import pytest
 
 import siftline
 from tests.clients.truth import Truth
-from tests.running import gateway, http
-from tests.running.model_service import free_port
-from tests.running.stack import RunningStack, eventually
+from tests.running import gateway
+from tests.running.stack import RunningStack
 
 ENVIRONMENT = Path("build/clients-venv")
 KEY = "sk-clients"
@@ -43,30 +42,9 @@ def truth(shared_stack: RunningStack, environment: Path, tmp_path_factory: pytes
     (folder / "keys.toml").write_text(KEYS.format(digest=hashlib.sha256(KEY.encode()).hexdigest()))
     # litellm carries what tiktoken would fetch.
     (vocabulary,) = environment.glob("lib/*/site-packages/litellm/litellm_core_utils/tokenizers/9b5ad71b2ce5302211f9*")
-    address = f"127.0.0.1:{free_port()}"
-    flags = {
-        "http": address,
-        "embed": endpoints["embed"],
-        "rerank": endpoints["rerank"],
-        "cache-url": endpoints["redis"],
-        "index-url": endpoints["redis"],
-        "keys-file": folder / "keys.toml",
-        "openai-vocabulary": vocabulary.resolve(),
-    }
-    running = gateway.start(folder, *(f"--{name}={value}" for name, value in flags.items()))
-    try:
-        eventually(lambda: _ready(f"http://{address}"), gateway.READY_SECONDS)
-        yield _truth(f"http://{address}", running.address, endpoints["gateway_http"], vocabulary, folder)
-    finally:
-        running.process.terminate()
-        running.process.wait(30)
-
-
-def _ready(url: str) -> bool:
-    try:
-        return http.ask(f"{url}/health").status == 200
-    except OSError:
-        return False
+    settings = {"keys_file": folder / "keys.toml", "openai_vocabulary": vocabulary.resolve()}
+    with gateway.beside(endpoints, folder, **settings) as (url, running):
+        yield _truth(url, running.address, endpoints["gateway_http"], vocabulary, folder)
 
 
 def _truth(url: str, grpc: str, without_key: str, vocabulary: Path, folder: Path) -> Path:

@@ -37,11 +37,17 @@ async def _engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[di
         yield dict(zip(deployment.PRECISIONS, addresses, strict=True))
 
 
-@pytest_asyncio.fixture(name="channel", scope="session", loop_scope="session")
-async def _channel(request: pytest.FixtureRequest, engines: dict[str, str]) -> AsyncIterator[grpc.aio.Channel]:
-    """A service for the parameter (model, precision)."""
+@pytest_asyncio.fixture(name="service", scope="session", loop_scope="session")
+async def _service(request: pytest.FixtureRequest, engines: dict[str, str]) -> AsyncIterator[str]:
+    """Address of a service for the parameter (model, precision)."""
     name, precision = request.param
     model = MODELS[name]
     folder = await asyncio.to_thread(deployment.export_model, model)
-    async with deployment.service(model.task, folder, engines[precision], precision) as channel:
+    async with deployment.service(model.task, folder, engines[precision], precision) as address:
+        yield address
+
+
+@pytest_asyncio.fixture(name="channel", scope="session", loop_scope="session")
+async def _channel(service: str) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(service) as channel:
         yield channel

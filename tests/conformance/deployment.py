@@ -86,8 +86,8 @@ async def triton(log: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def service(task: str, folder: Path, triton_address: str, precision: str) -> AsyncIterator[grpc.aio.Channel]:
-    """A service of one model on an engine of that precision, ready; a channel to it."""
+async def service(task: str, folder: Path, triton_address: str, precision: str) -> AsyncIterator[str]:
+    """A service of one model on an engine of that precision, ready; its address."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     flags = {
         "model-dir": str(folder),
@@ -105,7 +105,7 @@ async def service(task: str, folder: Path, triton_address: str, precision: str) 
     try:
         async with grpc.aio.insecure_channel(address) as channel:
             await _wait_until_serving(channel, process)
-            yield channel
+        yield address
     finally:
         if process.returncode is None:
             process.terminate()

@@ -20,7 +20,7 @@ RUNS = [
 ]
 
 
-@pytest.mark.parametrize(("case", "precision", "channel"), RUNS, indirect=["channel"])
+@pytest.mark.parametrize(("case", "precision", "service"), RUNS, indirect=["service"])
 async def test_reference(case: EmbedCase, precision: str, channel: grpc.aio.Channel, page: Page) -> None:
     expected = case.expected(deployment.source(MODELS[case.model]).folder)
     stub = embed_pb2_grpc.EmbedServiceStub(channel)

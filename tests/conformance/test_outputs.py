@@ -16,7 +16,7 @@ from tests.conformance import kit
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.parametrize("channel", [("tiny-bge-m3", "fp32")], indirect=True, ids=["bge-m3"]),
+    pytest.mark.parametrize("service", [("tiny-bge-m3", "fp32")], indirect=True, ids=["bge-m3"]),
 ]
 EVERY = ["OUTPUT_DENSE", "OUTPUT_SPARSE", "OUTPUT_MULTI_VECTOR"]
 NEAR = 1e-5  # fp32

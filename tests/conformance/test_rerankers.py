@@ -36,7 +36,7 @@ async def rerank(
     return response
 
 
-@pytest.mark.parametrize(("case", "precision", "channel"), RUNS, indirect=["channel"])
+@pytest.mark.parametrize(("case", "precision", "service"), RUNS, indirect=["service"])
 async def test_pairs(case: PairCase, precision: str, channel: grpc.aio.Channel, page: Page) -> None:
     expected = case.expected(deployment.source(MODELS[case.model]).folder)
     stub, requests = rerank_pb2_grpc.RerankServiceStub(channel), case.requests()
@@ -54,9 +54,9 @@ async def test_pairs(case: PairCase, precision: str, channel: grpc.aio.Channel, 
 
 
 @pytest.mark.parametrize(
-    ("number", "precision", "channel"),
+    ("number", "precision", "service"),
     [pytest.param(n, p, ("bce-reranker", p), id=f"{n}-{p}") for p in PRECISIONS for n in (0, 1)],
-    indirect=["channel"],
+    indirect=["service"],
 )
 async def test_long_passages(number: int, precision: str, channel: grpc.aio.Channel, page: Page) -> None:
     """BCEmbedding's rerank(): windows, the largest score of a passage's windows, original order kept."""
@@ -71,7 +71,7 @@ async def test_long_passages(number: int, precision: str, channel: grpc.aio.Chan
     assert max(result.windows for result in reply.results) > 1
 
 
-@pytest.mark.parametrize("channel", [("bce-reranker", "fp32")], indirect=True, ids=["bce"])
+@pytest.mark.parametrize("service", [("bce-reranker", "fp32")], indirect=True, ids=["bce"])
 async def test_passages_without_text(channel: grpc.aio.Channel) -> None:
     """BCEmbedding drops empty passages, so that its indices shift, and fails at control characters.
 

@@ -80,6 +80,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
     calls: list[list[str]] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)  # of the last call
     seconds_left: float = 0.0
+    priority: int = 0
     seed: str = ""  # another seed is another model: other vectors
     others: dict[str, str] = field(default_factory=dict)  # seeds of further models, by fingerprint
 
@@ -97,6 +98,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
         self.calls.append(list(request.texts))
         self.metadata = dict(context.invocation_metadata())
         self.seconds_left = context.time_remaining()
+        self.priority = request.priority
         await self.faults.strike()
         fingerprint, seed = self.named(request.fingerprint)
         check_text("texts", max(request.texts, key=len), MAX_TEXT_BYTES)
@@ -166,6 +168,8 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
     faults: Faults = field(default_factory=Faults)
     calls: list[int] = field(default_factory=list)
     others: set[str] = field(default_factory=set)  # fingerprints of further models
+    seconds_left: float = 0.0  # of the last call
+    priority: int = 0
 
     def named(self, fingerprint: str) -> str:
         """Of the model that a request names."""
@@ -177,6 +181,8 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
         self, request: rerank_pb2.RerankRequest, context: grpc.aio.ServicerContext
     ) -> rerank_pb2.RerankResponse:
         self.calls.append(len(request.passages))
+        self.seconds_left = context.time_remaining()
+        self.priority = request.priority
         await self.faults.strike()
         if (
             request.long_passage != rerank_pb2.LONG_PASSAGE_TRUNCATE

@@ -3,10 +3,14 @@
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from tests.running import http
 from tests.running.model_service import RunningService, free_port
+from tests.running.stack import eventually
 
 READY_SECONDS = 30.0
 
@@ -20,6 +24,33 @@ def start(folder: Path, *flags: str, listen: str = "", environment: Mapping[str,
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     return RunningService(address, metrics, process, log)
+
+
+@contextmanager
+def beside(endpoints: Mapping[str, Any], folder: Path, **settings: object) -> Iterator[tuple[str, RunningService]]:
+    """Another gateway over a running stack's parts, with settings of its own: the URL of its HTTP, and the gateway."""
+    address = f"127.0.0.1:{free_port()}"
+    flags = {
+        "http": address,
+        "embed": endpoints["embed"],
+        "rerank": endpoints["rerank"],
+        "cache-url": endpoints["redis"],
+        "index-url": endpoints["redis"],
+    } | {name.replace("_", "-"): value for name, value in settings.items()}
+    running = start(folder, *(f"--{name}={value}" for name, value in flags.items()))
+    try:
+        eventually(lambda: _ready(f"http://{address}"), READY_SECONDS)
+        yield f"http://{address}", running
+    finally:
+        running.process.terminate()
+        running.process.wait(30)
+
+
+def _ready(url: str) -> bool:
+    try:
+        return http.ask(f"{url}/health").status == 200
+    except OSError:
+        return False
 
 
 def metric(gateway: RunningService, series: str) -> float:

@@ -20,11 +20,18 @@ from serving.errors import InvalidArgument, SiftlineError
 from siftline.embed.v1 import embed_pb2
 
 
-def _error(error: SiftlineError, status: int) -> dict[str, Any]:
-    return {"message": str(error), "detail": str(error)}
+class ErrorReply(msgspec.Struct):
+    """`detail` is Jina's."""
+
+    message: str
+    detail: str
 
 
-COHERE = Dialect("cohere", _error, names={"passages": "documents"})
+def _error(error: SiftlineError, status: int) -> ErrorReply:
+    return ErrorReply(str(error), str(error))
+
+
+COHERE = Dialect("cohere", ErrorReply, _error, names={"passages": "documents"})
 
 _INPUT_TYPES = {
     "": embed_pb2.SIDE_UNSPECIFIED,

@@ -12,10 +12,10 @@ from gateway.http.dialects.openai import OPENAI, positive
 from gateway.http.models import Models
 from gateway.http.reply import Reply, json_reply, parsed
 
-INFINITY = Dialect("infinity", OPENAI.error, names={"passages": "documents"})
+INFINITY = Dialect("infinity", OPENAI.fault, OPENAI.error, names={"passages": "documents"})
 
 
-class RerankRequest(msgspec.Struct):
+class RerankInput(msgspec.Struct):
     query: str
     documents: list[str]
     model: str | None = None
@@ -24,7 +24,7 @@ class RerankRequest(msgspec.Struct):
     raw_scores: bool | None = None
 
 
-class Result(msgspec.Struct, omit_defaults=True):
+class RankedDocument(msgspec.Struct, omit_defaults=True):
     """The document is a plain string, where Cohere and Jina have an object."""
 
     index: int
@@ -32,8 +32,8 @@ class Result(msgspec.Struct, omit_defaults=True):
     document: str | None = None
 
 
-class RerankReply(msgspec.Struct):
-    results: list[Result]
+class RerankOutput(msgspec.Struct):
+    results: list[RankedDocument]
     model: str
     usage: dict[str, int]
     id: str
@@ -54,10 +54,10 @@ class _Shape(msgspec.Struct):
 
 
 async def rerank(models: Models, call: Call) -> Reply:
-    asked = parsed(call.body, RerankRequest)
+    asked = parsed(call.body, RerankInput)
     reply = await models.rerank(call, asked.query, asked.documents, top_n=positive("top_n", asked.top_n))
     results: list[Any] = [
-        Result(
+        RankedDocument(
             each.index,
             each.logit if asked.raw_scores else each.score,
             asked.documents[each.index] if asked.return_documents else None,
@@ -66,4 +66,4 @@ async def rerank(models: Models, call: Call) -> Reply:
     ]
     usage = {"prompt_tokens": reply.tokens, "total_tokens": reply.tokens}
     model = await models.rerank_model(call)
-    return json_reply(RerankReply(results, model.name, usage, str(uuid.uuid4()), int(time.time())))
+    return json_reply(RerankOutput(results, model.name, usage, str(uuid.uuid4()), int(time.time())))

@@ -1,7 +1,5 @@
 """NVIDIA NIM's ranking and health. Its embeddings are OpenAI's, with `input_type` and `truncate`."""
 
-from typing import Any
-
 import msgspec
 
 from gateway.auth.scopes import Scope
@@ -20,11 +18,18 @@ _TRUNCATIONS = {"": rerank_pb2.LONG_PASSAGE_WINDOW, "NONE": rerank_pb2.LONG_PASS
 _TRUNCATIONS["END"] = rerank_pb2.LONG_PASSAGE_TRUNCATE
 
 
-def _error(error: SiftlineError, status: int) -> dict[str, Any]:
-    return {"object": "error", "message": str(error), "detail": str(error), "type": error.reason.lower()}
+class ErrorReply(msgspec.Struct):
+    message: str
+    detail: str
+    type: str
+    object: str = "error"
 
 
-NIM = Dialect("nim", _error)
+def _error(error: SiftlineError, status: int) -> ErrorReply:
+    return ErrorReply(str(error), str(error), error.reason.lower())
+
+
+NIM = Dialect("nim", ErrorReply, _error)
 
 
 class Text(msgspec.Struct):
@@ -48,6 +53,18 @@ class RankingReply(msgspec.Struct):
     usage: dict[str, int]
 
 
+class Ready(msgspec.Struct):
+    message: str = "ready"
+    ready: bool = True
+    object: str = "health.response"
+
+
+class Live(msgspec.Struct):
+    message: str = "live"
+    live: bool = True
+    object: str = "health.response"
+
+
 class Nim:
     """Handlers."""
 
@@ -59,8 +76,10 @@ class Nim:
         ranking = (Scope.RERANK, self.ranking, "Ranking by logit", RankingRequest, RankingReply)
         return [
             *(Operation("POST", path, *ranking) for path in ("/v1/ranking", "/ranking")),
-            Operation("GET", "/v1/health/ready", None, self.ready, "200 when ready, else 503", open=True),
-            Operation("GET", "/v1/health/live", None, self.live, "200 as long as there is an answer", open=True),
+            Operation("GET", "/v1/health/ready", None, self.ready, "200 when ready, else 503", None, Ready, open=True),
+            Operation(
+                "GET", "/v1/health/live", None, self.live, "200 as long as there is an answer", None, Live, open=True
+            ),
         ]
 
     async def ranking(self, call: Call) -> Reply:
@@ -74,7 +93,7 @@ class Nim:
     async def ready(self, call: Call) -> Reply:
         if not self._health.serving:
             raise Unavailable("not ready")
-        return json_reply({"object": "health.response", "message": "ready", "ready": True})
+        return json_reply(Ready())
 
     async def live(self, call: Call) -> Reply:
-        return json_reply({"object": "health.response", "message": "live", "live": True})
+        return json_reply(Live())

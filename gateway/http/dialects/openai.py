@@ -19,15 +19,30 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 _SIDES = {"": 0, "query": embed_pb2.SIDE_QUERY, "passage": embed_pb2.SIDE_DOCUMENT, "document": embed_pb2.SIDE_DOCUMENT}
 
 
-def _error(error: SiftlineError, status: int) -> dict[str, Any]:
+class Fault(msgspec.Struct):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorReply(msgspec.Struct):
     """Nested for OpenAI's client; flat besides, as TEI has it."""
+
+    error: Fault
+    message: str
+    type: str
+    code: int
+
+
+def _error(error: SiftlineError, status: int) -> ErrorReply:
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     field = error.field if isinstance(error, InvalidArgument) else None
-    nested = {"message": str(error), "type": kind, "param": field, "code": error.reason.lower()}
-    return {"error": nested, "message": str(error), "type": kind, "code": status}
+    nested = Fault(str(error), kind, field, error.reason.lower())
+    return ErrorReply(nested, str(error), kind, status)
 
 
-OPENAI = Dialect("openai", _error, names={"texts": "input"})
+OPENAI = Dialect("openai", ErrorReply, _error, names={"texts": "input"})
 
 
 class EmbeddingsRequest(msgspec.Struct):
@@ -89,7 +104,7 @@ class OpenAI:
                 Operation("GET", path, None, self.all, "Models", None, ModelsReply)
                 for path in ("/v1/models", "/models")
             ),
-            Operation("GET", "/v1/models/{model}", None, self.one, "One model", None, Model),
+            Operation("GET", "/v1/models/{model:path}", None, self.one, "One model", None, Model),
         ]
 
     async def embeddings(self, call: Call) -> Reply:

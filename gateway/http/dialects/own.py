@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 from google.protobuf.message import Message
 
 from gateway.api.search import SearchServicer
@@ -17,6 +18,7 @@ from gateway.http.dialect import Dialect
 from gateway.http.endpoint import Operation
 from gateway.http.messages import from_plain, to_plain
 from gateway.http.reply import Reply, json_reply, parsed
+from gateway.http.schemas import Asked
 from serving.errors import InvalidArgument, Overloaded, SiftlineError
 from siftline.search.v1 import search_pb2 as pb
 
@@ -24,16 +26,30 @@ _SERVICE = pb.DESCRIPTOR.services_by_name["SearchService"]
 _COLLECTION = "/v1/collections/{collection}"
 
 
-def _error(error: SiftlineError, status: int) -> dict[str, Any]:
-    facts: dict[str, Any] = {"status": status, "reason": error.reason, "message": str(error)}
+class Fault(msgspec.Struct, omit_defaults=True):
+    """`field` is what is wrong with the request; `retry_after` are seconds."""
+
+    status: int
+    reason: str
+    message: str
+    field: str | None = None
+    retry_after: float | None = None
+
+
+class ErrorReply(msgspec.Struct):
+    error: Fault
+
+
+def _error(error: SiftlineError, status: int) -> ErrorReply:
+    fault = Fault(status, error.reason, str(error))
     if isinstance(error, InvalidArgument):
-        facts["field"] = error.field
+        fault.field = error.field
     if isinstance(error, Overloaded):
-        facts["retry_after"] = error.retry_after
-    return {"error": facts}
+        fault.retry_after = error.retry_after
+    return ErrorReply(fault)
 
 
-OWN = Dialect("siftline", _error)
+OWN = Dialect("siftline", ErrorReply, _error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,7 @@ def _operation(rpc: _Rpc, method: Callable[[Message, Call], Awaitable[Message]])
         NEEDED[f"/{_SERVICE.full_name}/{rpc.name}"],
         partial(_handle, rpc, method),
         rpc.summary,
-        wire.input_type,
+        Asked(wire.input_type, rpc.named),
         wire.output_type,
     )
 

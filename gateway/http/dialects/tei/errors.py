@@ -1,6 +1,6 @@
 """TEI's errors: real statuses, and the documented ones for those who wrote their client by the book."""
 
-from typing import Any
+import msgspec
 
 from gateway.http import failure
 from gateway.http.dialect import Dialect
@@ -16,7 +16,13 @@ from serving.errors import (
 from serving.limits import EMPTY, TOO_MANY_ITEMS
 
 NO_RERANKER = "NO_RERANKER"
+_BACKEND = 424
 _NAMES = {"texts": "inputs", "passages": "texts"}
+
+
+class ErrorReply(msgspec.Struct):
+    error: str
+    error_type: str
 
 
 def dialect(*, documented: bool) -> Dialect:
@@ -25,18 +31,18 @@ def dialect(*, documented: bool) -> Dialect:
     def status(error: SiftlineError) -> int:
         return 413 if documented and error.reason == TOO_MANY_ITEMS else _status(error)
 
-    def body(error: SiftlineError, status: int) -> dict[str, Any] | None:
+    def body(error: SiftlineError, status: int) -> ErrorReply | None:
         if isinstance(error, Unauthenticated):
             return None
         kind = _kind(error)
-        return {"error": _message(error), "error_type": kind.lower() if documented else kind}
+        return ErrorReply(_message(error), kind.lower() if documented else kind)
 
-    return Dialect("tei", body, status, _NAMES)
+    return Dialect("tei", ErrorReply, body, status, (*failure.STATUSES, _BACKEND), _NAMES)
 
 
 def _status(error: SiftlineError) -> int:
     if isinstance(error, Internal | FailedPrecondition) or error.reason == NO_RERANKER:
-        return 424
+        return _BACKEND
     status = failure.status_of(error)
     return 422 if status == 400 and error.reason != EMPTY and getattr(error, "field", "") != "body" else status
 

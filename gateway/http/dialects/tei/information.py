@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from gateway.http.call import Call
+from gateway.http.dialects.tei.messages import Info
 from gateway.http.endpoint import Operation
 from gateway.http.models import Models
 from gateway.http.reply import Reply, json_reply
@@ -25,9 +26,9 @@ class Information:
 
     def operations(self) -> list[Operation]:
         return [
-            Operation("GET", "/info", None, self.info, "The model and its limits"),
+            Operation("GET", "/info", None, self.info, "The model and its limits", None, Info, query=("model",)),
             *(Operation("GET", path, None, self.health, "200 when ready", open=True) for path in ("/health", "/ping")),
-            Operation("GET", "/metrics", None, self.metrics, "For Prometheus"),
+            Operation("GET", "/metrics", None, self.metrics, "For Prometheus", None, "text/plain"),
         ]
 
     async def info(self, call: Call) -> Reply:
@@ -50,21 +51,14 @@ class Information:
         return Reply(200, exposition(), media_type=_METRICS)
 
 
-def _info(model: Any, kind: dict[str, Any], max_client_batch_size: int) -> dict[str, Any]:
-    return {
-        "model_id": model.source or model.name,
-        "model_sha": model.fingerprint,
-        "model_dtype": _DTYPES.get(model.precision, model.precision),
-        "served_model_name": model.name,
-        "model_type": kind,
-        "max_concurrent_requests": 512,
-        "max_input_length": model.max_tokens,
-        "max_batch_tokens": 16384,
-        "max_batch_requests": None,
-        "max_client_batch_size": max_client_batch_size,
-        "auto_truncate": True,
-        "tokenization_workers": 1,
-        "version": version("siftline"),
-        "sha": None,
-        "docker_label": None,
-    }
+def _info(model: Any, kind: dict[str, Any], max_client_batch_size: int) -> Info:
+    return Info(
+        model_id=model.source or model.name,
+        model_sha=model.fingerprint,
+        model_dtype=_DTYPES.get(model.precision, model.precision),
+        served_model_name=model.name,
+        model_type=kind,
+        max_input_length=model.max_tokens,
+        max_client_batch_size=max_client_batch_size,
+        version=version("siftline"),
+    )

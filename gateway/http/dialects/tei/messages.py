@@ -82,6 +82,26 @@ class Token(msgspec.Struct, omit_defaults=True):
     stop: int | None = None
 
 
+class Info(msgspec.Struct, kw_only=True):
+    """Of the limits, `max_input_length` and `max_client_batch_size` are ours; for the others TEI's defaults stand."""
+
+    model_id: str
+    model_sha: str
+    model_dtype: str
+    served_model_name: str
+    model_type: dict[str, Any]
+    max_input_length: int
+    max_client_batch_size: int
+    version: str
+    max_concurrent_requests: int = 512
+    max_batch_tokens: int = 16384
+    max_batch_requests: int | None = None
+    auto_truncate: bool = True
+    tokenization_workers: int = 1
+    sha: str | None = None
+    docker_label: str | None = None
+
+
 class Shape(msgspec.Struct):
     """Tells what a body for / asks for."""
 
@@ -92,3 +112,6 @@ class Shape(msgspec.Struct):
 Vectors = list[list[float]]
 Sparse = list[list[SparseValue]]
 Tokens = list[list[Token]]
+Predictions = (list[Prediction], list[list[Prediction]])
+SHAPES = (EmbedRequest, SimilarityRequest, RerankRequest)
+REPLIES = (Vectors, list[float], list[Rank])

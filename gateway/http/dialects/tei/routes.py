@@ -34,10 +34,21 @@ class Tei:
             Operation("POST", "/similarity", embed, one.similarity, "Cosines", asked.SimilarityRequest, list[float]),
             Operation("POST", "/tokenize", embed, one.tokenize, "Tokens", asked.TokenizeRequest, asked.Tokens),
             Operation("POST", "/decode", embed, one.decode, "Texts of tokens", asked.DecodeRequest, list[str]),
-            Operation("POST", "/rerank", rerank, self.rerank, "Rerank (TEI, infinity)", asked.RerankRequest),
-            Operation("POST", "/predict", rerank, other.predict, "Scores of pairs", asked.PredictRequest),
+            Operation(
+                "POST",
+                "/rerank",
+                rerank,
+                self.rerank,
+                "Rerank (TEI, infinity)",
+                (asked.RerankRequest, infinity.RerankInput),
+                (list[asked.Rank], infinity.RerankOutput),
+                also=infinity.INFINITY,
+            ),
+            Operation(
+                "POST", "/predict", rerank, other.predict, "Scores of pairs", asked.PredictRequest, asked.Predictions
+            ),
             *(
-                Operation("POST", path, None, self.by_shape, "Embed, compare or rerank")
+                Operation("POST", path, None, self.by_shape, "Embed, compare or rerank", asked.SHAPES, asked.REPLIES)
                 for path in ("/", "/invocations")
             ),
             *self._information.operations(),
