@@ -95,6 +95,23 @@ def test_folder_is_cut_into_passages_and_found(shared_stack: RunningStack, tmp_p
     assert found["timings"]["total_us"] > 0
 
 
+def test_long_document_is_found_by_its_best_chunk(shared_stack: RunningStack, tmp_path: Path) -> None:
+    """Cut by the tokens of the real model, and all of it kept."""
+    corpus = tmp_path / "long.jsonl"
+    lines = [f"Paragraph {n} tells of nothing but the number {n}." for n in range(60)]
+    lines[40] = "A keel keeps a sailing boat from drifting sideways."
+    corpus.write_text(json.dumps({"_id": "book", "text": "\n".join(lines)}) + "\n")
+    chunks = ("index", str(corpus), "--chunk-tokens", "64", "--chunk-overlap", "16", "--json")
+    assert printed(shared_stack.siftline(*chunks))["tokens"] > 0
+    assert printed(shared_stack.siftline(*chunks))["tokens"] == 0
+    query = ("search", "long", "why does a ship not slide to the side?", "--collapse", "parent", "--json")
+    (best,) = printed(shared_stack.siftline(*query))["hits"]
+    assert "keel" in best["text"]
+    assert best["metadata"]["parent"] == "book"
+    assert best["id"] == f"book#{best['metadata']['chunk']:.0f}"
+    assert best["metadata"]["chunks"] > 10
+
+
 def test_search_prints_a_table_with_the_time_of_each_stage(shared_stack: RunningStack, tmp_path: Path) -> None:
     corpus = tmp_path / "table.jsonl"
     write_corpus(corpus, 5)
