@@ -67,9 +67,13 @@ def save(name: str, found: object) -> None:
     A load far above the number of cores and the client says that something else ran: then the figures say little.
     """
     RESULTS.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], check=True, capture_output=True, text=True)
-    facts = {"commit": commit.stdout.strip(), "load": round(os.getloadavg()[0], 1), "found": found}
+    facts = {"commit": commit(), "load": round(os.getloadavg()[0], 1), "found": found}
     (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=1))
+
+
+def commit() -> str:
+    made = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], check=True, capture_output=True, text=True)
+    return made.stdout.strip()
 
 
 def batch_tokens(model: Path) -> int:

@@ -1,6 +1,7 @@
 """A tiny embedder and a tiny reranker, made here, in the layouts of sentence-transformers and transformers."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
+Make = Callable[[Path], Path]
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 HIDDEN = 32
 
