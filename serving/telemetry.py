@@ -40,10 +40,12 @@ REQUEST_SECONDS = Histogram(
 READY = Gauge("siftline_ready", "1 while the health service says SERVING", multiprocess_mode="livemin")
 TLS_EXPIRES = Gauge(
     "siftline_tls_expiry_timestamp_seconds",
-    "Unix time at which a certificate that the process shows to its callers (server), or to a part that it calls, ends",
+    "Unix time at which a certificate that the process shows to callers (server) or to a part ends; +Inf without",
     ["use"],
     multiprocess_mode="livemin",
 )
+for _use in ("server", "services", "triton"):
+    TLS_EXPIRES.labels(_use).set(float("inf"))
 
 
 def start_metrics_server(address: str) -> None:
