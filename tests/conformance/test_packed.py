@@ -109,7 +109,10 @@ async def _packed_service(request: pytest.FixtureRequest, engines: dict[str, str
         deployment.export_model, model, Wish("packed", "fp32"), f"{model.name}-packed-on-cpu"
     )
     spell_out(graph_of(folder))
-    async with deployment.service(model.task, folder, engines["fp32"], "fp32") as channel:
+    async with (
+        deployment.service(model.task, folder, engines["fp32"], "fp32") as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
         yield channel
 
 
