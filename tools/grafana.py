@@ -20,7 +20,7 @@ OVERVIEW = (
         "sum by (job, code) (rate(siftline_grpc_requests_total{SELECT}[$__rate_interval]))",
         "{{job}} {{code}}",
     ),
-    ("Calls that fail", "percentunit", "siftline:grpc_errors:ratio_rate5m{SELECT}", "{{job}}"),
+    ("Calls that fail", "percentunit", "siftline:errors:ratio_rate5m{SELECT}", "{{job}}"),
     ("Searches slower than a second", "percentunit", "siftline:search_slow:ratio_rate5m{SELECT}", "{{job}}"),
     ("Ready", "short", "siftline_ready{SELECT}", "{{job}} {{instance}}"),
     ("Wait for the engine, p95", "s", "siftline:queue_seconds:p95_5m{SELECT}", "{{job}} {{lane}}"),

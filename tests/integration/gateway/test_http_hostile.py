@@ -7,6 +7,7 @@ import re
 import pytest
 
 from gateway.http.connection import Connection
+from gateway.http.metrics import HTTP_REQUESTS
 from serving.errors import DeadlineExceeded, Overloaded, Unavailable
 from tests.integration.gateway.conftest import Gateway, Gateways
 from tests.integration.gateway.test_http_own import ask
@@ -15,6 +16,12 @@ from tests.running.redis_server import RedisServer
 HEAD = "POST /embed HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 BODY = json.dumps({"inputs": "a text"})
 WHOLE = f"{HEAD}content-length: {len(BODY)}\r\n\r\n{BODY}".encode()
+
+
+def left() -> float:
+    """Requests whose client was gone before its answer."""
+    samples = (sample for family in HTTP_REQUESTS.collect() for sample in family.samples)
+    return sum(s.value for s in samples if s.name.endswith("_total") and s.labels["status"] == "499")
 
 
 async def sent(gateway: Gateway, *parts: bytes, close: bool = False, seconds: float = 20.0) -> bytes:
@@ -36,6 +43,26 @@ async def test_a_client_that_closes_its_side_gets_its_answer(gateway: Gateway) -
     reply = await sent(gateway, WHOLE, close=True)
     assert reply.startswith(b"HTTP/1.1 200")
     assert b"[[" in reply
+
+
+async def test_a_client_that_closes_its_side_gets_an_answer_that_takes_long(gateway: Gateway) -> None:
+    gateway.embed.faults.delay = 1.3
+    reply = await sent(gateway, WHOLE, close=True)
+    told = b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert reply.startswith(told)
+    assert reply.replace(told, b"").startswith(b"HTTP/1.1 200")
+
+
+async def test_work_ends_for_a_client_that_has_left(gateway: Gateway) -> None:
+    gateway.embed.faults.delay = 60
+    before = left()
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.app.http_port)
+    writer.write(WHOLE)
+    await asyncio.sleep(0.2)
+    writer.close()
+    async with asyncio.timeout(20):
+        while left() == before:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_client_that_closes_in_the_middle_is_let_go(gateway: Gateway) -> None:
