@@ -27,10 +27,7 @@ class Incoming(UnaryReplyInterceptor):
                 return await inner(request, context)
             with tracing.serving(method, metadata) as span:
                 span.set_attribute("siftline.request_id", request_id)
-                try:
-                    return await inner(request, context)
-                finally:
-                    span.set_attribute("rpc.grpc.status_code", _number(context.code()))
+                return await inner(request, context)
 
         return rewrap(handler, taken_up)
 
@@ -39,7 +36,3 @@ def carried() -> Metadata:
     """Metadata for a call to another part."""
     request_id = logs.request_id()
     return ((logs.REQUEST_ID, request_id), *tracing.carried()) if request_id else tracing.carried()
-
-
-def _number(code: Any) -> int:
-    return int(code.value[0] if isinstance(code, grpc.StatusCode) else code or 0)

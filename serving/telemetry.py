@@ -109,6 +109,7 @@ class RequestMetrics(UnaryReplyInterceptor):
                 given_up = given_up or context.cancelled()
                 code = _given_up(context.time_remaining(), took) if given_up else _code_name(context)
                 logs.answered(method, code, took)
+                tracing.tell({"rpc.grpc.status_code": grpc.StatusCode[code].value[0]})
                 (answered if code == grpc.StatusCode.OK.name else REQUESTS.labels(method, code)).inc()
 
         return rewrap(handler, timed)

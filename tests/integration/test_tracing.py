@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -98,6 +99,18 @@ def searched(gateway: Traced, provider: TracerProvider, query: str) -> tuple[str
             assert not found.degraded
         context = span.get_span_context()
         return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+
+
+def test_a_call_tells_how_it_ended(gateway: Traced, collector: Collector) -> None:
+    found, _ = searched(gateway, TracerProvider(), "a good end")
+    with TracerProvider().get_tracer("application").start_as_current_span("ask") as span:
+        with siftline.Client(gateway.address) as client, pytest.raises(siftline.SiftlineError, match="nowhere"):
+            client.search("nowhere", "a bad end")
+    failed = f"{span.get_span_context().trace_id:032x}"
+    name = "gateway /siftline.search.v1.SearchService/Search"
+    for trace, code in ((found, grpc.StatusCode.OK), (failed, grpc.StatusCode.NOT_FOUND)):
+        collector.wait_for([trace], {name}, SECONDS)
+        assert collector.of(trace)[name].facts["rpc.grpc.status_code"] == code.value[0]
 
 
 def test_one_trace_holds_all_stages_down_to_triton(gateway: Traced, collector: Collector) -> None:
