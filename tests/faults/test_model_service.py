@@ -24,13 +24,20 @@ def descendants(service: RunningService, name: str) -> list[psutil.Process]:
     return [child for child in children if name in child.name()]
 
 
+def until_computing(service: RunningService) -> None:
+    page, deadline = f"http://{service.metrics}/metrics", time.monotonic() + 30
+    while "siftline_batches_in_flight 0.0" in urllib.request.urlopen(page).read().decode():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_behind(default_models: Path, tmp_path: Path) -> None:
     texts = [f"text number {i} of a request that takes a while " * 12 for i in range(150)]
     with model_service.running("services.embed", default_models / "all-minilm-l6-v2", tmp_path) as service:
         everything = psutil.Process(service.process.pid).children(recursive=True)
         with grpc.insecure_channel(service.address) as channel:
             call = embed_pb2_grpc.EmbedServiceStub(channel).Embed.future(embed_pb2.EmbedRequest(texts=texts))
-            time.sleep(0.1)
+            until_computing(service)
             service.process.send_signal(signal.SIGTERM)
             assert call.result(timeout=60).count == len(texts)
         assert service.process.wait(30) == 0

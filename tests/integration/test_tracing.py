@@ -103,9 +103,10 @@ def searched(gateway: Traced, provider: TracerProvider, query: str) -> tuple[str
 
 def test_a_call_tells_how_it_ended(gateway: Traced, collector: Collector) -> None:
     found, _ = searched(gateway, TracerProvider(), "a good end")
-    with TracerProvider().get_tracer("application").start_as_current_span("ask") as span:
-        with siftline.Client(gateway.address) as client, pytest.raises(siftline.SiftlineError, match="nowhere"):
-            client.search("nowhere", "a bad end")
+    asking = TracerProvider().get_tracer("application").start_as_current_span("ask")
+    refused = pytest.raises(siftline.SiftlineError, match="nowhere")
+    with asking as span, siftline.Client(gateway.address) as client, refused:
+        client.search("nowhere", "a bad end")
     failed = f"{span.get_span_context().trace_id:032x}"
     name = "gateway /siftline.search.v1.SearchService/Search"
     for trace, code in ((found, grpc.StatusCode.OK), (failed, grpc.StatusCode.NOT_FOUND)):

@@ -34,7 +34,7 @@ def marred(model: Path, folder: Path, fault: str) -> Path:
     """With a statement at the head of each computation, for example one that raises."""
     copy(model, folder, "marred")
     file = next(folder.glob("repository/*/1/model.py"))
-    line = "        check({name"
+    line = "        self._check({name"
     text = file.read_text()
     assert text.count(line) == 1
     _replace(file, text.replace(line, f"        {fault}\n{line}"))

@@ -49,7 +49,9 @@ async def test_a_flood_does_not_keep_the_others_out(shared: Any) -> None:
             served += await answered(shared, "flood") is None
 
     floods = [asyncio.create_task(flood()) for _ in range(FLOOD)]
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(20):
+        while not served:
+            await asyncio.sleep(0.05)
     before, tries = served, []
     for _ in range(6):
         tries.append(1)
@@ -59,6 +61,5 @@ async def test_a_flood_does_not_keep_the_others_out(shared: Any) -> None:
     during = served - before
     stop.set()
     await asyncio.gather(*floods)
-    assert before > 0
     assert during > 0, "it has its share"
     assert max(tries) <= 8, tries
