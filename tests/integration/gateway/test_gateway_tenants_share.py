@@ -46,7 +46,8 @@ async def test_a_flood_does_not_keep_the_others_out(shared: Any) -> None:
     async def flood() -> None:
         nonlocal served
         while not stop.is_set():
-            served += await answered(shared, "flood") is None
+            whole = await answered(shared, "flood") is None
+            served += whole  # in one step: the others count while this one waits
 
     floods = [asyncio.create_task(flood()) for _ in range(FLOOD)]
     async with asyncio.timeout(20):
