@@ -24,9 +24,10 @@ def descendants(service: RunningService, name: str) -> list[psutil.Process]:
     return [child for child in children if name in child.name()]
 
 
-def until_computing(service: RunningService) -> None:
+def until_tokens_wait(service: RunningService) -> None:
+    """Those of a long request: the service has it, and computes its first batches."""
     page, deadline = f"http://{service.metrics}/metrics", time.monotonic() + 30
-    while "siftline_batches_in_flight 0.0" in urllib.request.urlopen(page).read().decode():
+    while 'siftline_queued_tokens{lane="interactive"} 0.0' in urllib.request.urlopen(page).read().decode():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -37,7 +38,7 @@ def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_behind(default_mod
         everything = psutil.Process(service.process.pid).children(recursive=True)
         with grpc.insecure_channel(service.address) as channel:
             call = embed_pb2_grpc.EmbedServiceStub(channel).Embed.future(embed_pb2.EmbedRequest(texts=texts))
-            until_computing(service)
+            until_tokens_wait(service)
             service.process.send_signal(signal.SIGTERM)
             assert call.result(timeout=60).count == len(texts)
         assert service.process.wait(30) == 0
