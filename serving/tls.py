@@ -2,16 +2,19 @@
 
 import math
 import ssl
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import grpc
 
 from serving.errors import StartupError
 from serving.settings import ServerSettings
 from serving.telemetry import TLS_EXPIRES
-from siftline.certificates import Certificates, Renewed
+from siftline.certificates import CHECK_SECONDS, Certificates, Renewed
 from siftline.errors import SiftlineError
 from siftline.tls import TLS, Pem
 
@@ -24,11 +27,17 @@ def server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | Non
     if certificates is None:
         return None
 
+    shown = certificates.pem
+
     def for_next_handshake() -> grpc.ServerCertificateConfiguration | None:
-        return certificates.pem.for_server() if certificates.follow() else None
+        nonlocal shown
+        if certificates.pem is shown:
+            return None
+        shown = certificates.pem
+        return shown.for_server()
 
     mutual = settings.tls_client_ca is not None
-    return grpc.dynamic_ssl_server_credentials(certificates.pem.for_server(), for_next_handshake, mutual)
+    return grpc.dynamic_ssl_server_credentials(shown.for_server(), for_next_handshake, mutual)
 
 
 def server_context(settings: ServerSettings) -> ssl.SSLContext | None:
@@ -36,12 +45,13 @@ def server_context(settings: ServerSettings) -> ssl.SSLContext | None:
     certificates = _of_server(settings)
     if certificates is None:
         return None
-    current = _context(settings)
+    shown, current = certificates.pem, _context(settings)
 
     def at_handshake(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-        nonlocal current
-        if certificates.follow():
-            current = _context(settings)
+        nonlocal shown, current
+        if (now := certificates.pem) is not shown:
+            with suppress(ssl.SSLError, OSError):  # they are being replaced this moment: next time
+                shown, current = now, _context(settings)
         connection.context = current
 
     accepting = _context(settings)
@@ -56,9 +66,18 @@ def _of_server(settings: ServerSettings) -> Certificates | None:
         raise StartupError("tls-cert: a server that is to speak TLS needs a certificate")
     tls = TLS(settings.tls_client_ca, settings.tls_cert, settings.tls_key)
     try:
-        return Certificates(tls, lambda pem: note_expiry("server", pem))
+        certificates = Certificates(tls, lambda pem: note_expiry("server", pem))
     except SiftlineError as error:
         raise StartupError(str(error)) from error
+    threading.Thread(target=_follow, args=(certificates,), name="tls-files", daemon=True).start()
+    return certificates
+
+
+def _follow(certificates: Certificates) -> NoReturn:
+    """Log and metric tell of new files, good or wrong, also where nobody connects."""
+    while True:
+        time.sleep(CHECK_SECONDS)
+        certificates.follow()
 
 
 def _context(settings: ServerSettings) -> ssl.SSLContext:

@@ -34,6 +34,7 @@ class Certificates:
         self._noted = noted
         self._lock = threading.Lock()
         self._stamp = self._look()
+        self._refused: list[tuple[int, int, int] | None] = []
         self._checked = time.monotonic()
         self.pem = read(tls)
         noted(self.pem)
@@ -55,7 +56,9 @@ class Certificates:
         try:
             pem = read(self._tls)
         except SiftlineError as error:
-            log.error("%s; what it was before stays in use", error)
+            if stamp != self._refused:
+                log.error("%s; what it was before stays in use", error)
+            self._refused = stamp
             return False
         if self._look() != stamp:  # they are being replaced this moment: next time
             return False

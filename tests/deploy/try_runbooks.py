@@ -24,12 +24,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+import trustme
 import yaml
 
 import siftline
 from tests.deploy.programs import ROOT, program
+from tests.running import certificates, model_service, model_versions, stack
 from tests.running import gateway as gateways
-from tests.running import model_service, model_versions, stack
 from tests.running.model_service import free_port
 from tests.running.stack import RunningStack
 
@@ -57,6 +58,7 @@ class Bench:
     folder: Path
     models: Path
     prometheus: str = ""
+    later: ExitStack = field(default_factory=ExitStack)  # what goes on until the alert has ended
     targets: dict[str, list[str]] = field(default_factory=dict)
 
     def process(self, *words: str) -> psutil.Process:
@@ -185,6 +187,29 @@ def other_precision(bench: Bench) -> Iterator[None]:
 
 
 @contextmanager
+def ending(bench: Bench, days: float) -> Iterator[None]:
+    """A second gateway, whose certificate is not renewed: what came in its place has the key of another."""
+    authority, nowhere = trustme.CA(), f"redis://127.0.0.1:{free_port()}/0"
+    shown = certificates.files(bench.folder / f"certificate-{days}", authority)
+    shown.identify(certificates.local(authority, seconds=days * 86_400))
+    ends = bench.running.endpoints
+    flags = (f"--embed={ends['embed']}", f"--rerank={ends['rerank']}", f"--tls-cert={shown.cert}")
+    urls = (f"--tls-key={shown.key}", f"--cache-url={nowhere}", f"--index-url={ends['redis']}")
+    started = gateways.start(bench.folder / f"ending-{days}", *flags, *urls)
+    for undo in (lambda: bench.watch("", ""), started.process.wait, started.process.terminate):
+        bench.later.callback(undo)
+    bench.watch("gateway", started.metrics)
+    until(lambda: bool(bench.ask("siftline_tls_expiry_timestamp_seconds < +Inf")), 30)
+    key = shown.key.read_bytes()
+    shown.identify(certificates.local(authority, seconds=90 * 86_400))
+    renewed = shown.key.read_bytes()
+    shown.key.write_bytes(key)
+    yield
+    assert "TLS: " in started.log.read_text(), started.log.read_text()  # step 3 of the page: logs | grep TLS
+    shown.key.write_bytes(renewed)
+
+
+@contextmanager
 def bad_rollout(bench: Bench) -> Iterator[None]:
     bench.running.siftline("rollout", "rerank", "worst", f"--replicas={bench.running.endpoints['rerank']}")
     yield
@@ -202,6 +227,14 @@ def _both(*contexts: Callable[[Bench], object]) -> Callable[[Bench], ExitStack]:
 
 SLOW = _both(load, lambda b: fault(b, "slow"))
 CASES: dict[str, tuple[str, Callable[[Bench], object]]] = {
+    "SiftlineCertificateEnds": (
+        "a certificate ends in ten days; the next one comes with another's key",
+        lambda b: ending(b, 10),
+    ),
+    "SiftlineCertificateEndsSoon": (
+        "a certificate ends tomorrow; the next one comes with another's key",
+        lambda b: ending(b, 1),
+    ),
     "SiftlineRolloutTakenBack": ("a model with its scores negated is rolled out", bad_rollout),
     "SiftlineCacheFails": ("a gateway whose cache is not there", cacheless),
     "SiftlineModelsDiffer": ("a second embed service in another precision", other_precision),
@@ -304,14 +337,15 @@ def tried(bench: Bench, alert: str) -> str:
     what, made = CASES[alert]
     until(lambda: not bench.firing(alert), ENDS)
     found: dict[str, bool] = dict.fromkeys(queries(alert), False)
-    with made(bench):  # type: ignore[attr-defined]
-        fired = until(lambda: bench.firing(alert), FIRES)
-        for _ in range(8):
-            for query in found:
-                with suppress(OSError):
-                    found[query] |= bool(bench.ask(query))
-            time.sleep(0.5)
-    ended = until(lambda: not bench.firing(alert), ENDS) if fired is not None else None
+    with ExitStack() as bench.later:
+        with made(bench):  # type: ignore[attr-defined]
+            fired = until(lambda: bench.firing(alert), FIRES)
+            for _ in range(8):
+                for query in found:
+                    with suppress(OSError):
+                        found[query] |= bool(bench.ask(query))
+                time.sleep(0.5)
+        ended = until(lambda: not bench.firing(alert), ENDS) if fired is not None else None
     answered = f"{sum(found.values())} of {len(found)}"
     silent = "".join(f"; nothing: `{query}`" for query, said in found.items() if not said).replace("|", "\\|")
     took = f"{fired:.0f} s" if fired is not None else "NO"

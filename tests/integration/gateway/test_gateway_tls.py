@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,6 +207,26 @@ async def test_an_expired_certificate_is_told_and_replaced(secured: Secured) -> 
     while await _outcome(secured) != "answered":
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
+
+
+async def test_files_are_followed_where_nobody_connects(secured: Secured) -> None:
+    """Else the alert would go on after the renewal, and a refused file be told to nobody."""
+    before = secured.server.key.read_bytes()
+    secured.server.identify(local(secured.authority, seconds=7200))
+    renewed = secured.server.key.read_bytes()
+    secured.server.key.write_bytes(before)  # of the certificate that was
+    await _until(lambda: "key values mismatch" in secured.process.log.read_text())
+    await asyncio.sleep(2.5)  # a look each second, and
+    assert secured.process.log.read_text().count("key values mismatch") <= 2  # by gRPC and by HTTP, once each
+    secured.server.key.write_bytes(renewed)
+    series = 'siftline_tls_expiry_timestamp_seconds{use="server"}'
+    await _until(lambda: gateway_process.metric(secured.process, series) > time.time() + 7000)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(RENEWED_SECONDS):
+        while not await asyncio.to_thread(holds):
+            await asyncio.sleep(0.1)
 
 
 async def _outcome(secured: Secured) -> str:
