@@ -7,7 +7,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from contextvars import Context
+from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -26,6 +27,13 @@ _MAX_PENDING = 20_000  # values waiting to be written; beyond it new ones are dr
 _WRITE_BATCH = 512
 
 
+class _Waiting(NamedTuple):
+    """To be written. row: None where a claim is given up. trace: of the call that it comes from."""
+
+    row: Row | None
+    trace: Any
+
+
 class EmbeddingCache:
     """Rows by key. `get` is one MGET; `put` returns at once and a task writes in pipelines, off the reply's path.
 
@@ -39,13 +47,14 @@ class EmbeddingCache:
         self.claim_s = claim_s
         # one each: a full or read-only Redis refuses writes and still answers reads
         self._breakers = {operation: Breaker() for operation in metrics.CACHE_OPERATIONS}
-        self._pending: dict[bytes, Row | None] = {}  # None: its claim is given up
+        self._pending: dict[bytes, _Waiting] = {}
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     async def get(self, keys: Sequence[bytes], row_bytes: int) -> dict[bytes, Row]:
         """Rows of the keys that are found, waiting `budget_s` at most. Never raises."""
-        found = {key: row for key in keys if (row := self._pending.get(key)) is not None}
+        pending = ((key, self._pending[key].row) for key in keys if key in self._pending)
+        found = {key: row for key, row in pending if row is not None}
         wanted = [key for key in keys if key not in found]
         if wanted:
             with tracing.span("cache"):
@@ -60,7 +69,8 @@ class EmbeddingCache:
 
         All of them when Redis can't say.
         """
-        granted = await self._attempt("claim", self._claim, keys, budget=self._budget_s)
+        with tracing.span("cache claim"):
+            granted = await self._attempt("claim", self._claim, keys, budget=self._budget_s)
         return keys if granted is None else [key for key, yes in zip(keys, granted, strict=True) if yes]
 
     async def _claim(self, keys: Sequence[bytes]) -> Sequence[bool | None]:
@@ -80,9 +90,10 @@ class EmbeddingCache:
         if len(rows) > room:
             metrics.CACHE_FAILURES.labels("set", "dropped").inc(len(rows))
             return
-        self._pending.update(rows)
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_for_ever())
+        trace = tracing.current()
+        self._pending.update((key, _Waiting(row, trace)) for key, row in rows.items())
+        if self._writer is None:  # of no call, so in no call's context
+            self._writer = asyncio.create_task(self._write_for_ever(), context=Context())
         self._wake.set()
 
     async def aclose(self) -> None:
@@ -110,15 +121,17 @@ class EmbeddingCache:
             self._wake.clear()
             while self._pending:
                 batch = dict(list(self._pending.items())[:_WRITE_BATCH])
-                await self._attempt("set", self._write, batch, budget=1.0)
-                for key, row in batch.items():
-                    if self._pending[key] is row:  # else there is news of it already
+                traces = {id(each.trace): each.trace for each in batch.values()}
+                with tracing.together("cache write", traces.values()):
+                    await self._attempt("set", self._write, batch, budget=1.0)
+                for key, waiting in batch.items():
+                    if self._pending[key] is waiting:  # else there is news of it already
                         del self._pending[key]
 
-    async def _write(self, batch: Mapping[bytes, Row | None]) -> None:
+    async def _write(self, batch: Mapping[bytes, _Waiting]) -> None:
         pipeline = self._redis.pipeline()
         size = 0
-        for key, row in batch.items():
+        for key, (row, _) in batch.items():
             if row is not None:
                 value = encode(key, row)
                 size += len(value)

@@ -13,6 +13,7 @@ from gateway.estimate import BYTES_PER_TOKEN
 from gateway.quota.buckets import Buckets
 from gateway.quota.limits import Refused
 from gateway.quota.redis_buckets import RedisBuckets
+from serving import tracing
 from serving.errors import QuotaExceeded
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,9 @@ class Quota:
         if self._shared is not None:
             if self._breaker.allows():
                 try:
-                    async with asyncio.timeout(_TIMEOUT_S):
-                        answer = await getattr(self._shared, operation)(*arguments)
+                    with tracing.span(f"quota {operation}"):
+                        async with asyncio.timeout(_TIMEOUT_S):
+                            answer = await getattr(self._shared, operation)(*arguments)
                 except (RedisError, OSError, TimeoutError) as error:
                     if self._breaker.failed():
                         log.warning("quotas: Redis fails (%s), counting here meanwhile", type(error).__name__)

@@ -3,8 +3,9 @@
 import json
 import subprocess
 import time
+import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+import siftline
 from tests.deploy.programs import ROOT, program
+from tests.running.http import ask
 from tests.running.model_service import free_port
 from tests.running.stack import RunningStack
+from tools import grafana
 from tools.declared_metrics import declared
 
 SECONDS = 60.0
@@ -38,10 +42,12 @@ def prometheus(shared_stack: RunningStack, tmp_path_factory: pytest.TempPathFact
     """URL of a Prometheus with our rules that scrapes the services and the gateway, once a second."""
     executable = program("prometheus", "the Debian package prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
+    for rules in (ROOT / "deploy/prometheus/rules").glob("*.yaml"):
+        (folder / f"rules-{rules.name}").write_text(rules.read_text().replace("interval: 15s", "interval: 1s"))
     targets = {job: urlsplit(shared_stack.endpoints[f"{job}_metrics"]).netloc for job in JOBS}
     configuration = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(ROOT / "deploy/prometheus/rules/*.yaml")],
+        "rule_files": [str(folder / "rules-*.yaml")],
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()
         ],
@@ -102,9 +108,33 @@ def test_every_rule_is_healthy(prometheus: str) -> None:
     _until(healthy)
 
 
-def test_everything_is_ready(prometheus: str) -> None:
-    def said(query: str) -> list[str]:
-        return [each["value"][1] for each in _ask(f"{prometheus}/api/v1/query?query={query}")["result"]]
+def _values(url: str, query: str) -> list[str]:
+    found = _ask(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}")["result"]
+    return [each["value"][1] for each in found]
 
-    _until(lambda: said("siftline_ready") == ["1"] * 3)
-    _until(lambda: said("siftline_gateway_model_ready") == ["1"] * 2)
+
+def _use(endpoints: Mapping[str, Any]) -> None:
+    with siftline.Client(endpoints["gateway"]) as client:
+        client.create_collection("panels")
+        client.upsert("panels", [siftline.Document("1", "Batches are formed by tokens.")])
+        assert client.search("panels", "how are batches formed?").hits
+        assert ask(f"{endpoints['gateway_http']}/v1/search", {"collection": "panels", "query": "batches"}).status == 200
+        client.drop_collection("panels")
+
+
+def test_every_panel_of_the_dashboards_shows_something(prometheus: str, shared_stack: RunningStack) -> None:
+    panels = {file.stem: grafana.expressions(file.read_text()) for file in (ROOT / "deploy/grafana").glob("*.json")}
+    asked = {query: grafana.filled(query, "1m") for queries in panels.values() for query in queries}
+    _until(lambda: _values(prometheus, "siftline_ready") == ["1"] * 3)  # a rate needs a value from before
+    _use(shared_stack.endpoints)
+    _until(lambda: [query for query in asked if not _values(prometheus, asked[query])] == [])
+
+    def numbers() -> bool:  # the overview's; others may divide by what has not happened
+        return all(set(_values(prometheus, asked[query])) - {"NaN"} for query in panels["overview"])
+
+    _until(numbers)
+
+
+def test_everything_is_ready(prometheus: str) -> None:
+    _until(lambda: _values(prometheus, "siftline_ready") == ["1"] * 3)
+    _until(lambda: _values(prometheus, "siftline_gateway_model_ready") == ["1"] * 2)

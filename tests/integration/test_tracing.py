@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import siftline
+from tests.integration.gateway.test_gateway_quotas import keys_file
 from tests.running import gateway as gateway_process
 from tests.running import model_service
 from tests.running.collector import Collector, collecting
@@ -28,6 +29,7 @@ TIMES = 10  # tritonserver takes headers for C strings, which gRPC's aren't, and
 
 
 AT_ONCE = os.environ | {"OTEL_BSP_SCHEDULE_DELAY": "100"}  # spans are sent after so many milliseconds, not 5000
+AFTERWARDS = {"gateway cache write"}  # off the reply's path
 # A call in each dialect.
 OVER_HTTP: dict[str, dict[str, object]] = {
     "/v1/search": {"collection": "c", "query": "how are batches formed?"},
@@ -46,7 +48,8 @@ def _collector() -> Iterator[Collector]:
 
 @dataclass(frozen=True)
 class Traced:
-    """A gateway that begins no traces, and the HTTP ports of it and of one beside it that begins them all."""
+    """A gateway that begins no traces, and the HTTP ports of it and of one beside it that begins them all, and asks for
+    a key, which has a quota."""
 
     address: str
     metrics: str
@@ -70,11 +73,11 @@ def _gateway(
     with model_service.running("services.embed", default_models / "all-minilm-l6-v2", folder, *quick) as embed:
         flags = (f"--embed={embed.address}", f"--rerank={rerank_service.address}", f"--traces={collector.url}")
         urls = (f"--cache-url={redis.url}", f"--index-url={redis.url}")
+        keys = keys_file(folder, k="tokens_per_minute = 100000")
+        own = ((*flags, "--trace-share=0"), (*flags, "--trace-share=1", f"--keys-file={keys}"))
         started = [
-            gateway_process.start(
-                folder / port, *flags, *urls, f"--http={port}", f"--trace-share={share}", environment=AT_ONCE
-            )
-            for share, port in enumerate(ports)
+            gateway_process.start(folder / port, *urls, *more, f"--http={port}", environment=AT_ONCE)
+            for more, port in zip(own, ports, strict=True)
         ]
         try:
             for each in started:
@@ -120,6 +123,7 @@ def test_one_trace_holds_all_stages_down_to_triton(gateway: Traced, collector: C
         "gateway /siftline.search.v1.SearchService/Search": "",
         "gateway embed": "gateway /siftline.search.v1.SearchService/Search",
         "gateway cache": "gateway embed",
+        "gateway cache write": "gateway embed",
         "gateway recall": "gateway /siftline.search.v1.SearchService/Search",
         "gateway rerank": "gateway /siftline.search.v1.SearchService/Search",
         "embed /siftline.embed.v1.EmbedService/Embed": "gateway embed",
@@ -136,7 +140,9 @@ def test_one_trace_holds_all_stages_down_to_triton(gateway: Traced, collector: C
         name: spans[parent].id if parent else asking[trace] for name, parent in parents.items()
     }
     for name, parent in parents.items():
-        if parent:  # all by one clock; to a millisecond, because some are told afterwards by their length
+        if (
+            parent and name not in AFTERWARDS
+        ):  # all by one clock; to a millisecond, because some are told afterwards by their length
             assert spans[parent].start - 1e6 <= spans[name].start <= spans[parent].end
 
 
@@ -179,13 +185,17 @@ def test_over_http_the_callers_trace_is_followed(
     assert call.facts["siftline.request_id"] == answer.headers["x-request-id"]
 
 
-def test_over_http_a_trace_begins_and_reaches_the_service(gateway: Traced, collector: Collector) -> None:
+def test_over_http_a_trace_begins_and_reaches_the_service_and_redis(gateway: Traced, collector: Collector) -> None:
     assert ask(f"{gateway.beginning}/health").status == 200
-    assert ask(f"{gateway.beginning}/v1/embeddings", {"input": "a beginning", "model": ""}).status == 200
+    body = {"input": "a beginning", "model": ""}
+    assert ask(f"{gateway.beginning}/v1/embeddings", body, x_api_key="k").status == 200
     call = collector.first(
         lambda span: (span.service, span.name) == ("gateway", "POST /v1/embeddings") and not span.parent, SECONDS
     )
-    collector.wait_for([call.trace], {"embed /siftline.embed.v1.EmbedService/Embed"}, SECONDS)
+    of_redis = {f"gateway {name}" for name in ("quota take", "cache", "cache write", "quota correct")}
+    collector.wait_for([call.trace], {"embed /siftline.embed.v1.EmbedService/Embed"} | of_redis, SECONDS)
+    spans = collector.of(call.trace)
+    assert {spans[name].parent for name in of_redis} == {call.id}
     assert "GET /health" not in {span.name for span in collector.spans}
 
 
