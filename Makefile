@@ -33,7 +33,7 @@ fuzz: .venv/dev.stamp
 SECONDS := 3600
 soak: .venv/dev.stamp
 	@$(BIN)/python -m export --defaults
-	@exec $(BIN)/python -m tests.faults.soak --seconds=$(SECONDS)
+	@exec $(BIN)/python -m tests.faults.soak --seconds=$(SECONDS) $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check

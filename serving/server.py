@@ -19,7 +19,7 @@ from serving.health import Health
 from serving.incoming import Incoming
 from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
 from serving.settings import ServerSettings
-from serving.telemetry import RequestMetrics, declare_methods
+from serving.telemetry import RequestMetrics, count_tasks, declare_methods
 from serving.tls import server_credentials
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ async def serve(
     await health.set_serving(False)
     reflection.enable_server_reflection((*service_names, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)
     declare_methods(_methods(service_names))
+    count_tasks()
     if settings.worker and started is not None:
         await started()  # the others have the port: one that is not ready must not take their callers
         started = None

@@ -32,10 +32,14 @@ from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_TASKS_EVERY_S = 5.0
 
 REQUESTS = Counter("siftline_grpc_requests_total", "gRPC calls answered, by method and status code", ["method", "code"])
 REQUEST_SECONDS = Histogram(
     "siftline_grpc_request_seconds", "Time from a call's arrival to its answer, by method", ["method"], buckets=SECONDS
+)
+TASKS = Gauge(
+    "siftline_tasks", "asyncio tasks that have not ended, counted every few seconds", multiprocess_mode="livesum"
 )
 READY = Gauge("siftline_ready", "1 while the health service says SERVING", multiprocess_mode="livemin")
 TLS_EXPIRES = Gauge(
@@ -80,6 +84,12 @@ class _Workers(MultiProcessCollector):
             if not Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():
                 file.unlink(missing_ok=True)
         return super().collect()  # type: ignore[no-any-return, no-untyped-call]
+
+
+def count_tasks() -> None:
+    """Of the running event loop, from now on."""
+    TASKS.set(len(asyncio.all_tasks()))
+    asyncio.get_running_loop().call_later(_TASKS_EVERY_S, count_tasks)
 
 
 def declare_methods(full_names: Iterable[str]) -> None:

@@ -52,7 +52,8 @@ class Load:
     """`searchers` and `writers` at a time against one gateway, from entering to leaving the block.
 
     `documents`: so many ids are written again and again, 0: ever new ones; `longest`: texts have up to so many words,
-    0 for ten each; `impatient`: every tenth search is given up before it can be answered.
+    0 for ten each; `impatient`: every tenth search is given up before it can be answered; `think`: seconds between
+    an answer and the next question.
     """
 
     def __init__(
@@ -65,10 +66,12 @@ class Load:
         documents: int = 0,
         longest: int = 0,
         impatient: bool = False,
+        think: float = THINK_SECONDS,
     ) -> None:
         self._documents = documents
         self._longest = longest
         self._impatient = impatient
+        self._think = think
         self._channel = open_channel(address)
         self._stub: Any = search_pb2_grpc.SearchServiceStub(self._channel)
         self._name = name
@@ -110,7 +113,8 @@ class Load:
             left.set()
             await asyncio.gather(*crowd)
 
-    async def _search_on(self, left: asyncio.Event | None = None, think: float = THINK_SECONDS) -> None:
+    async def _search_on(self, left: asyncio.Event | None = None, think: float | None = None) -> None:
+        think = self._think if think is None else think
         while not self._stopping and not (left and left.is_set()):
             request = pb.SearchRequest(collection=COLLECTION, query=self._text(), recall_depth=DEPTH, top_k=3)
             given_up = self._impatient and self._dice.random() < 0.1
@@ -128,7 +132,7 @@ class Load:
             request = pb.UpsertRequest(collection=COLLECTION, documents=[document])
             if await self._ask(self._stub.Upsert, request, WRITE_SECONDS, self.writes) is not None:
                 self.acknowledged.append(document.id)
-            await asyncio.sleep(THINK_SECONDS)
+            await asyncio.sleep(self._think)
 
     def _text(self) -> str:
         return text_of(self._dice, self._dice.randint(1, self._longest) if self._longest else 10)

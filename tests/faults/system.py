@@ -20,11 +20,14 @@ LINES = ("embed", "rerank", "cache", "index", "gateway")
 class System:
     """Ports and processes of the parts: embed, rerank, cache, index, gateway."""
 
-    def __init__(self, folder: Path, models: Path) -> None:
+    def __init__(self, folder: Path, models: Path, silent_seconds: float) -> None:
         self._folder = folder
         self._models = models
+        self._silent_seconds = silent_seconds
         self._ports = {name: free_port() for name in LINES}
+        self.http = f"127.0.0.1:{free_port()}"
         self.lines = {name: Proxy(port) for name, port in self._ports.items()}
+        self.metrics = {name: f"127.0.0.1:{free_port()}" for name in ("embed", "rerank", "gateway")}
         self.supervisor = Supervisor()
 
     @property
@@ -64,7 +67,7 @@ class System:
         await self.supervisor.start(
             self._service("embed", "all-minilm-l6-v2"), self._service("rerank", "siftline-minilm-l6-reranker")
         )
-        await self.supervisor.start(self._module("gateway", "gateway", *self.gateway_flags()))
+        await self.supervisor.start(self._module("gateway", "gateway", *self.gateway_flags(), f"--http={self.http}"))
 
     async def stop(self) -> None:
         await self.supervisor.stop()
@@ -82,7 +85,7 @@ class System:
             ready_seconds=60,
             grace_seconds=10,
             alive=lambda: redis.alive(redis.embedded_url(port)),
-            silent_seconds=SILENT_SECONDS,
+            silent_seconds=self._silent_seconds,
         )
 
     def _service(self, name: str, model: str) -> Program:
@@ -100,7 +103,7 @@ class System:
 
     def _module(self, name: str, module: str, *flags: str) -> Program:
         address = f"127.0.0.1:{self._ports[name]}"
-        given = (f"--listen={address}", f"--metrics=127.0.0.1:{free_port()}", *flags)
+        given = (f"--listen={address}", f"--metrics={self.metrics[name]}", *flags)
         return Program(
             name=name,
             command=(sys.executable, "-m", module, *given),
@@ -109,14 +112,14 @@ class System:
             ready_seconds=120,
             grace_seconds=40,
             alive=probes.alive(address),
-            silent_seconds=SILENT_SECONDS,
+            silent_seconds=self._silent_seconds,
         )
 
 
 @asynccontextmanager
-async def running(folder: Path, models: Path) -> AsyncIterator[System]:
+async def running(folder: Path, models: Path, silent_seconds: float = SILENT_SECONDS) -> AsyncIterator[System]:
     """Started whole, and gone after the block."""
-    system = System(folder, models)
+    system = System(folder, models, silent_seconds)
     try:
         await system.start()
         yield system

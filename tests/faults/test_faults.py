@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from tests.faults import report, soak, system
 from tests.faults.catalogue import FAULTS, FINE, FULL, Fault, full_disk
-from tests.faults.load import Load, Probe
+from tests.faults.load import THINK_SECONDS, Load, Probe
 from tests.faults.overload import PATIENCE_SECONDS, Crowd
 from tests.faults.report import Row
 from tests.faults.system import System
@@ -133,12 +133,12 @@ async def test_overload(harness: Harness) -> None:
 
 async def test_soak(harness: Harness) -> None:
     """In short: nothing grows by the call. `make soak` takes an hour and is stricter."""
-    before = soak.segments()
-    for growth in await soak.soak(harness.system, warm_up=6, seconds=9):
+    for growth in await soak.soak(harness.system, warm_up=6, seconds=9, think=THINK_SECONDS):
         assert growth.share < 0.1, growth.line()
         assert growth.last.files <= growth.first.files + 10, growth.line()
         assert growth.last.threads <= growth.first.threads + 4, growth.line()
-    assert soak.segments() <= before
+        assert growth.last.tasks <= growth.first.tasks + 10, growth.line()
+        assert growth.last.segments <= growth.first.segments, growth.line()
 
 
 async def test_nothing_that_was_acknowledged_is_lost_in_the_end(harness: Harness) -> None:
