@@ -25,7 +25,7 @@ import psutil
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from tests.faults import system
-from tests.faults.load import COLLECTION, THINK_SECONDS, Load, Probe, open_channel, text_of
+from tests.faults.load import COLLECTION, DEPTH, THINK_SECONDS, Load, Probe, open_channel, text_of
 from tests.faults.system import System
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ SAMPLES = 60
 CACHE_BYTES = 2 * MEGABYTE  # of entries: the cache is full after the warm-up, and evicts from then on
 PATIENCE = 60.0  # with a part that is silent, as where it is deployed
 SHARED_MEMORY = "/dev/shm/siftline-"
+CODES = {"OK", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}  # others use the machine too
 TASKS = "siftline_tasks "
 
 
@@ -92,9 +93,7 @@ async def soak(whole: System, warm_up: float, seconds: float, think: float) -> l
             await asyncio.sleep(seconds / SAMPLES)
     log.info("searches %s, writes %s", load.searches, load.writes)
     assert load.searches.good, "nothing was answered"
-    assert set(load.searches.codes) <= {"OK", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}, (
-        load.searches.codes
-    )
+    assert set(load.searches.codes) <= CODES, load.searches.codes
     return [_growth(name, seen) for name, seen in samples.items()]
 
 
@@ -135,7 +134,7 @@ async def _ask_otherwise(whole: System, texts: list[str]) -> None:
         await rerank_pb2_grpc.RerankServiceStub(channel).Rerank(request)
     async with httpx.AsyncClient(base_url=f"http://{whole.http}", timeout=30) as client:
         (await client.post("/v1/embeddings", json={"model": "any", "input": texts})).raise_for_status()
-        search = {"collection": COLLECTION, "query": texts[1]}
+        search = {"collection": COLLECTION, "query": texts[1], "recall_depth": DEPTH}
         (await client.post("/v1/search", json=search)).raise_for_status()
 
 
