@@ -28,11 +28,33 @@ def text_of(dice: random.Random, words: int = 10) -> str:
     return " ".join(dice.choices(WORDS, k=words))
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """As siftline's client makes it, but without retries and with connections of its own."""
-    return grpc.aio.insecure_channel(
-        address, [*options(address), ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
-    )
+def open_channel(address: str, authority: bytes = b"") -> grpc.aio.Channel:
+    """As siftline's client makes it, but without retries and with connections of its own; in clear without `authority`,
+    the PEM of whom to believe."""
+    chosen = [*options(address), ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+    if not authority:
+        return grpc.aio.insecure_channel(address, chosen)
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(authority), chosen)
+
+
+class Client:
+    """Of the gateway at `address`: over one connection, or with `authority` over TLS and a new one for every call,
+    because certificates count while connections are made."""
+
+    def __init__(self, address: str, authority: bytes = b"") -> None:
+        self._address = address
+        self._authority = authority
+        self._channel = None if authority else open_channel(address)
+
+    async def ask(self, method: str, request: Any, seconds: float) -> Any:
+        if self._channel is not None:
+            return await getattr(search_pb2_grpc.SearchServiceStub(self._channel), method)(request, timeout=seconds)
+        async with open_channel(self._address, self._authority) as channel:
+            return await getattr(search_pb2_grpc.SearchServiceStub(channel), method)(request, timeout=seconds)
+
+    async def aclose(self) -> None:
+        if self._channel is not None:
+            await self._channel.close()
 
 
 @dataclass
@@ -49,7 +71,7 @@ class Seen:
 
 
 class Load:
-    """`searchers` and `writers` at a time against one gateway, from entering to leaving the block.
+    """`searchers` and `writers` at a time through one client, from entering to leaving the block.
 
     `documents`: so many ids are written again and again, 0: ever new ones; `longest`: texts have up to so many words,
     0 for ten each; `impatient`: every tenth search is given up before it can be answered; `think`: seconds between
@@ -58,7 +80,7 @@ class Load:
 
     def __init__(
         self,
-        address: str,
+        client: Client,
         name: str,
         *,
         searchers: int = 4,
@@ -72,8 +94,7 @@ class Load:
         self._longest = longest
         self._impatient = impatient
         self._think = think
-        self._channel = open_channel(address)
-        self._stub: Any = search_pb2_grpc.SearchServiceStub(self._channel)
+        self._client = client
         self._name = name
         self._counts = (searchers, writers)
         self._dice = random.Random(name)
@@ -93,7 +114,7 @@ class Load:
     ) -> None:
         self._stopping = True
         await asyncio.gather(*self._tasks)
-        await self._channel.close()
+        await self._client.aclose()
 
     async def some(self, count: int = 10) -> None:
         """Until there were so many more good answers of each kind."""
@@ -118,7 +139,7 @@ class Load:
         while not self._stopping and not (left and left.is_set()):
             request = pb.SearchRequest(collection=COLLECTION, query=self._text(), recall_depth=DEPTH, top_k=3)
             given_up = self._impatient and self._dice.random() < 0.1
-            reply = await self._ask(self._stub.Search, request, 0.002 if given_up else SEARCH_SECONDS, self.searches)
+            reply = await self._ask("Search", request, 0.002 if given_up else SEARCH_SECONDS, self.searches)
             for reason in reply.degraded if reply is not None else ():
                 self.searches.degraded[pb.Degraded.Name(reason).removeprefix("DEGRADED_")] += 1
             await asyncio.sleep(think)
@@ -130,17 +151,17 @@ class Load:
             number = number % self._documents if self._documents else number
             document = pb.Document(id=f"{self._name}/{writer}/{number}", text=self._text())
             request = pb.UpsertRequest(collection=COLLECTION, documents=[document])
-            if await self._ask(self._stub.Upsert, request, WRITE_SECONDS, self.writes) is not None:
+            if await self._ask("Upsert", request, WRITE_SECONDS, self.writes) is not None:
                 self.acknowledged.append(document.id)
             await asyncio.sleep(self._think)
 
     def _text(self) -> str:
         return text_of(self._dice, self._dice.randint(1, self._longest) if self._longest else 10)
 
-    async def _ask(self, method: Any, request: Any, seconds: float, seen: Seen) -> Any:
+    async def _ask(self, method: str, request: Any, seconds: float, seen: Seen) -> Any:
         started, reply = time.monotonic(), None
         try:
-            reply = await method(request, timeout=seconds)
+            reply = await self._client.ask(method, request, seconds)
             seen.codes["OK"] += 1
         except grpc.aio.AioRpcError as error:
             seen.codes[error.code().name] += 1
@@ -149,20 +170,19 @@ class Load:
 
 
 class Probe:
-    """One careful client: whether the system is whole, and what it holds."""
+    """Whether the system is whole, and what it holds, as one careful client sees it."""
 
-    def __init__(self, address: str) -> None:
-        self._channel = open_channel(address)
-        self._stub: Any = search_pb2_grpc.SearchServiceStub(self._channel)
+    def __init__(self, client: Client) -> None:
+        self._client = client
         self._dice = random.Random()
 
     async def aclose(self) -> None:
-        await self._channel.close()
+        await self._client.aclose()
 
     async def create(self) -> None:
-        await self._stub.CreateCollection(pb.CreateCollectionRequest(name=COLLECTION), timeout=30)
+        await self._client.ask("CreateCollection", pb.CreateCollectionRequest(name=COLLECTION), 30)
         documents = [pb.Document(id=f"seed/{n}", text=text_of(self._dice)) for n in range(50)]
-        await self._stub.Upsert(pb.UpsertRequest(collection=COLLECTION, documents=documents), timeout=30)
+        await self._client.ask("Upsert", pb.UpsertRequest(collection=COLLECTION, documents=documents), 30)
 
     async def until_whole(self, since: float, settled: float, seconds: float = 90.0) -> float:
         """Seconds from `since` to the first of rounds that go well for `settled` seconds: a blow may be felt late. In
@@ -181,7 +201,7 @@ class Probe:
         missing = 0
         for at in range(0, len(ids), 1000):
             part = ids[at : at + 1000]
-            reply = await self._stub.Get(pb.GetRequest(collection=COLLECTION, ids=part), timeout=30)
+            reply = await self._client.ask("Get", pb.GetRequest(collection=COLLECTION, ids=part), 30)
             missing += len(part) - len(reply.documents)
         return missing
 
@@ -189,8 +209,8 @@ class Probe:
         query = text_of(self._dice)
         document = pb.Document(id="probe", text=query)
         try:
-            await self._stub.Upsert(pb.UpsertRequest(collection=COLLECTION, documents=[document]), timeout=2)
+            await self._client.ask("Upsert", pb.UpsertRequest(collection=COLLECTION, documents=[document]), 2)
             request = pb.SearchRequest(collection=COLLECTION, query=f"{query} again", recall_depth=DEPTH)
-            return not (await self._stub.Search(request, timeout=2)).degraded
+            return not (await self._client.ask("Search", request, 2)).degraded
         except grpc.aio.AioRpcError:
             return False

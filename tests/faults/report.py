@@ -31,8 +31,8 @@ counts from the blow, or from the end of a fault that is held and then taken awa
 stages and of acknowledged writes that go on for two seconds (a third of one where it was held). A part that is stopped
 for good is killed by whoever watches it after {silent:.0f} s here, after a minute where it is deployed.
 
-A FLUSHALL of the index is what it says: from then on the collection is NOT_FOUND. Certificates are in
-[security.md](security.md).
+A FLUSHALL of the index is what it says: from then on the collection is NOT_FOUND. Where a certificate ends, every call
+of a client connects anew; how they are replaced is in [security.md](security.md).
 
 """
 

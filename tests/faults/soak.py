@@ -25,7 +25,7 @@ import psutil
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from tests.faults import system
-from tests.faults.load import COLLECTION, DEPTH, THINK_SECONDS, Load, Probe, open_channel, text_of
+from tests.faults.load import COLLECTION, DEPTH, THINK_SECONDS, Client, Load, Probe, open_channel, text_of
 from tests.faults.system import System
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ async def soak(whole: System, warm_up: float, seconds: float, think: float) -> l
     """Runs the load for both times; what each process was in the second."""
     _bound_cache(whole)
     samples = defaultdict[str, list[Sample]](list)
-    load = Load(whole.address, "soak", documents=DOCUMENTS, longest=LONGEST, impatient=True, think=think)
+    load = Load(Client(whole.address), "soak", documents=DOCUMENTS, longest=LONGEST, impatient=True, think=think)
     async with load, _one_more_client(whole, think):
         await asyncio.sleep(warm_up)
         processes = whole.processes()
@@ -171,7 +171,7 @@ async def main() -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     warm_up = options.seconds / 6 if options.warm_up is None else options.warm_up
     async with system.running(Path(tempfile.mkdtemp()), Path("build/models"), PATIENCE) as whole:
-        probe = Probe(whole.address)
+        probe = Probe(Client(whole.address))
         await probe.create()
         await probe.aclose()
         growths = await soak(whole, warm_up, options.seconds, options.think)

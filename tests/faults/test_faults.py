@@ -6,29 +6,29 @@ SIFTLINE_FAULTS=all runs the slowest too and writes docs/faults.md (`make faults
 import asyncio
 import os
 import subprocess
-import sysconfig
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import trustme
 
-from tests.faults import report, soak, system
-from tests.faults.catalogue import FAULTS, FINE, FULL, Fault, full_disk
-from tests.faults.load import THINK_SECONDS, Load, Probe
+from tests.faults import beside, report, soak, system
+from tests.faults.beside import Clock
+from tests.faults.catalogue import DOWN, FAULTS, FINE, FULL, Fault, full_disk
+from tests.faults.load import THINK_SECONDS, Client, Load, Probe
 from tests.faults.overload import PATIENCE_SECONDS, Crowd
 from tests.faults.report import Row
 from tests.faults.system import System
-from tests.running import gateway as gateways
+from tests.running import certificates, model_service
+from tests.running.model_service import free_port
 
 EVERYTHING = os.environ.get("SIFTLINE_FAULTS") == "all"
 CHOSEN = [fault for fault in FAULTS if EVERYTHING or not fault.slow]
 DISK = "size=192m"
 SETTLED_SECONDS = 2.0
 BURST_SECONDS = 15 if EVERYTHING else 3
-LIBFAKETIME = next(Path(sysconfig.get_path("purelib")).glob("libfaketime/**/libfaketime.so.1"))
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -42,9 +42,13 @@ class Harness:
         self.overload = ""
         self.acknowledged: list[str] = []
 
-    async def observe(self, fault: Fault, address: str = "") -> Row:
-        """Load, the fault in its midst, until the system is whole again and has answered some more."""
-        load = Load(address or self.system.address, fault.name)
+    async def observe(self, fault: Fault, connect: Callable[[], Client] | None = None) -> Row:
+        """Load, the fault in its midst, until the system is whole again and has answered some more.
+
+        `connect`: to a gateway beside the first.
+        """
+        load = Load(connect() if connect else Client(self.system.address), fault.name)
+        probe = Probe(connect()) if connect else self.probe
         async with load:
             await load.some()
             since = time.monotonic()
@@ -52,8 +56,10 @@ class Harness:
                 await asyncio.sleep(fault.hold or 0)
             healed = fault.hold is not None
             since = time.monotonic() if healed else since
-            whole_again = await self.probe.until_whole(since, 0.3 if healed else SETTLED_SECONDS)
+            whole_again = await probe.until_whole(since, 0.3 if healed else SETTLED_SECONDS)
             await load.some()
+        if connect:
+            await probe.aclose()
         self.acknowledged += load.acknowledged
         lost = await self.probe.lost(load.acknowledged)
         row = Row(fault.name, fault.hold, load.searches, load.writes, whole_again, len(load.acknowledged), lost)
@@ -68,7 +74,7 @@ async def harness(default_models: Path, tmp_path_factory: pytest.TempPathFactory
     mounted = subprocess.run(("mount", "-t", "tmpfs", "-o", DISK, "tmpfs", folder / "index"), capture_output=True)
     try:
         async with system.running(folder, default_models) as whole:
-            probe = Probe(whole.address)
+            probe = Probe(Client(whole.address))
             await probe.create()
             harness = Harness(whole, probe, small_disk=mounted.returncode == 0)
             yield harness
@@ -90,28 +96,48 @@ async def test_fault(harness: Harness, fault: Fault) -> None:
     assert fault.degraded or not row.searches.degraded
 
 
-@pytest.mark.parametrize("jump", ["+1d", "-1d"])
-async def test_clock_jump(harness: Harness, tmp_path: Path, jump: str) -> None:
-    """Of a second gateway beside the first; its monotonic clock stays, as it does where a clock is set."""
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
-    faked = {"LD_PRELOAD": str(LIBFAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+async def test_clock_jumps(harness: Harness, tmp_path: Path) -> None:
+    """Of a gateway beside the first; its monotonic clock stays, as it does where a clock is set."""
+    clock = Clock(tmp_path / "clock")
+    async with beside.gateway(tmp_path, *harness.system.gateway_flags(), environment=clock.environment) as second:
+        for jump in ("+1d", "-1d"):
+            fault = Fault(f"gateway: clock jumps {jump}", clock.jumps(jump))
+            row = await harness.observe(fault, lambda: Client(second.address))
+            assert row.lost == 0
+            assert (set(row.searches.codes), set(row.writes.codes)) == (set(FINE), set(FINE))
+            assert not row.searches.degraded
 
-    @asynccontextmanager
-    async def strike(_: System, __: Load) -> AsyncIterator[None]:
-        clock.write_text(jump)
-        yield
 
-    environment = os.environ | faked | {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    second = gateways.start(tmp_path, *harness.system.gateway_flags(), environment=environment)
-    try:
-        await asyncio.to_thread(second.wait_until, True, gateways.READY_SECONDS)
-        row = await harness.observe(Fault(f"gateway: clock jumps {jump}", strike, hold=1.0), second.address)
-    finally:
-        second.process.terminate()
-        await asyncio.to_thread(second.process.wait, 60)
-    assert (row.lost, set(row.searches.codes), set(row.writes.codes)) == (0, FINE, FINE)
-    assert not row.searches.degraded
+async def test_the_certificate_of_a_gateway_ends(harness: Harness, tmp_path: Path) -> None:
+    """Clients that connect are turned away until there is another one, which nobody has to tell the gateway of."""
+    authority, health = trustme.CA(), f"127.0.0.1:{free_port()}"
+    own, known = certificates.files(tmp_path / "own", authority), authority.cert_pem.bytes()
+    flags = (f"--tls-cert={own.cert}", f"--tls-key={own.key}", f"--health={health}")
+    async with beside.gateway(tmp_path, *harness.system.gateway_flags(), *flags, health=health) as second:
+        fault = Fault("gateway: certificate ends", beside.certificate_ends(second, own, authority))
+        row = await harness.observe(fault, lambda: Client(second.address, known))
+    assert row.lost == 0
+    assert set(row.searches.codes) == set(row.writes.codes) == {"OK", "UNAVAILABLE"}
+
+
+@pytest.mark.skipif(not EVERYTHING, reason="left to make faults")
+async def test_the_certificate_of_a_service_ends(harness: Harness, default_models: Path, tmp_path: Path) -> None:
+    """Its connections go on; once one breaks, searches do without vectors until there is another certificate."""
+    authority, health = trustme.CA(), f"127.0.0.1:{free_port()}"
+    own = certificates.files(tmp_path / "own", authority)
+    flags = (f"--tls-cert={own.cert}", f"--tls-key={own.key}")
+    model = default_models / "all-minilm-l6-v2"
+    with model_service.running("services.embed", model, tmp_path / "embed", *flags, health=health) as embed:
+        async with beside.line(embed) as line:
+            over = (*harness.system.gateway_flags(), f"--embed={line.address}", f"--services-tls-ca={own.ca}")
+            async with beside.gateway(tmp_path, *over) as second:
+                strike = beside.certificate_ends(embed, own, authority, line)
+                fault = Fault("embed service: certificate ends, connection breaks", strike)
+                row = await harness.observe(fault, lambda: Client(second.address))
+    assert row.lost == 0
+    assert set(row.searches.codes) == FINE
+    assert set(row.searches.degraded) == {"EMBED_UNAVAILABLE"}
+    assert set(row.writes.codes) <= DOWN
 
 
 async def test_overload(harness: Harness) -> None:

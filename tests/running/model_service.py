@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -50,17 +50,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(module: str, model_dir: Path, folder: Path, *flags: str) -> Iterator[RunningService]:
-    """`python -m module` over an exported model; ready inside the block, gone after it. Logs go to `folder`."""
+def running(module: str, model_dir: Path, folder: Path, *flags: str, health: str = "") -> Iterator[RunningService]:
+    """`python -m module` over an exported model; ready inside the block, gone after it. Logs go to `folder`.
+
+    `health` HOST:PORT is where to ask for its health, for a service that speaks TLS.
+    """
     address, metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "service.log"
     facts = (f"--model-dir={model_dir}", f"--listen={address}", f"--metrics={metrics}", f"--log-dir={folder}")
+    facts += (f"--health={health}",) if health else ()
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", module, *facts, *flags], stdout=output, stderr=output)
     service = RunningService(address, metrics, process, log)
     try:
-        service.wait_until(True, READY_SECONDS)
+        replace(service, address=health or address).wait_until(True, READY_SECONDS)
         yield service
     finally:
         process.terminate()
