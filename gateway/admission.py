@@ -1,5 +1,6 @@
 """Admission: so many calls of a kind at a time, and no queue: who is not let in learns when to come back."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -62,6 +63,16 @@ class Admission:
             self._limit = max(min(_LEAST, self._most), _LESS * min(self._limit, held))
         ADMITTED.labels(self._kind).set(int(self._limit))
 
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Learns from how a block ends that calls a part behind: Overloaded is that it had too much to do."""
+        try:
+            yield
+        except Overloaded:
+            self.learn(crowded=True)
+            raise
+        self.learn(crowded=False)
+
     def _places(self, tenant: str, tokens: int, now: float) -> int:
         """That the call is to have, if it may."""
         self._expected = {name: until for name, until in self._expected.items() if until > now}
@@ -73,7 +84,23 @@ class Admission:
         if not full and (modest or self._expected.keys() <= {tenant}):
             return places
         if modest:
-            self._expected[tenant] = now + 2 * self._seconds + _ON_THE_WAY_S
+            # over HTTP it will come after whole seconds
+            self._expected[tenant] = now + max(2 * self._seconds, math.ceil(self._seconds)) + _ON_THE_WAY_S
         REFUSED.labels(self._kind).inc()
         what = "are going on, which is the limit" if full else "may go on, and other tenants wait for a share of them"
         raise Overloaded(f"{self._kind}: {limit} {what}", retry_after=self._seconds)
+
+
+class Lanes:
+    """Admission to a service, which has two lanes: bulk calls take no place of those that someone waits for."""
+
+    def __init__(self, kind: str, most: int, usual: int) -> None:
+        self._interactive = Admission(kind, most, usual)
+        self._bulk = Admission(f"{kind}_bulk", most, usual)
+
+    @contextmanager
+    def admit(self, tenant: str, tokens: int, *, bulk: bool) -> Iterator[None]:
+        """As Admission, for a block that calls the service."""
+        lane = self._bulk if bulk else self._interactive
+        with lane.admit(tenant, tokens), lane.learning():
+            yield

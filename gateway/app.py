@@ -128,8 +128,8 @@ class App:
         rebuild = Rebuild(self._index.redis, self._index, self._registry, timeout_s)
         reindex = Reindex(self._registry, self._index, rebuild, self._embed, ingest, timeout_s)
         searching = SearchServicer(settings, self._registry, self._index, self._embed, ingest, search, reindex)
-        embedding = EmbedServicer(self._embedder, self._embed, settings.default_deadline_s)
-        scoring = RerankServicer(self._rerank, settings.default_deadline_s)
+        embedding = EmbedServicer(self._embedder, self._embed, settings)
+        scoring = RerankServicer(self._rerank, settings)
         return Core(
             guarded(searching, search_pb2.DESCRIPTOR.services_by_name["SearchService"], self._quota, self._audit),
             guarded(embedding, embed_pb2.DESCRIPTOR.services_by_name["EmbedService"], self._quota, self._audit),

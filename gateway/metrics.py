@@ -14,6 +14,7 @@ CACHE_OPERATIONS = ("get", "set", "claim")
 CLAIM_OUTCOMES = ("own", "late", "shared")
 CACHE_ERRORS = ("timeout", "connection", "response", "corrupt", "skipped", "dropped")
 WINNERS = ("first", "second")
+KINDS = ("search", "upsert", "embed", "embed_bulk", "rerank", "rerank_bulk")
 STAGES = ("embed", "recall", "rerank", "store")
 DEGRADED = ("RERANK_TIMEOUT", "RERANK_UNAVAILABLE", "RERANK_OVERLOADED", "EMBED_UNAVAILABLE")
 
@@ -100,7 +101,7 @@ for _reason in DEGRADED:
     DEGRADED_SEARCHES.labels(_reason)
 for _vector in ("computed", "reused"):
     DOCUMENTS.labels(_vector)
-for _kind in ("search", "upsert"):
+for _kind in KINDS:
     REFUSED.labels(_kind)
     IN_FLIGHT.labels(_kind)
     ADMITTED.labels(_kind)

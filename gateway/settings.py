@@ -101,6 +101,18 @@ class GatewaySettings(ServerSettings):
     max_upserts: int = Field(
         32, ge=1, description="upserts at a time, large ones counting as several; each holds its documents in memory"
     )
+    max_embeds: int = Field(
+        1024,
+        ge=1,
+        description="Embed calls at a time, in either lane, one of n times 2400 tokens counting as n; fewer while the "
+        "embed service has too much to do; tenants share them equally",
+    )
+    max_reranks: int = Field(
+        256,
+        ge=1,
+        description="Rerank calls at a time, in either lane, one of n times 7500 tokens counting as n; fewer while the "
+        "rerank service has too much to do; tenants share them equally",
+    )
     embed_budget_s: float = Field(
         3.0, gt=0, description="longest wait for a query's vector; after it, passages are found by their words"
     )
@@ -132,4 +144,6 @@ class GatewaySettings(ServerSettings):
         return {
             "max_searches": -(-self.max_searches // self.workers),
             "max_upserts": -(-self.max_upserts // self.workers),
+            "max_embeds": -(-self.max_embeds // self.workers),
+            "max_reranks": -(-self.max_reranks // self.workers),
         }

@@ -4,10 +4,13 @@ import time
 
 import grpc
 
-from gateway import validation
+from gateway import estimate, validation
+from gateway.admission import Lanes
+from gateway.caller import CALLER
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
 from gateway.embedder import Embedded, Embedder
+from gateway.settings import GatewaySettings
 from serving.errors import NotFound
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.embed.v1.embed_pb2 import (
@@ -23,10 +26,11 @@ from siftline.embed.v1.embed_pb2 import (
 
 
 class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
-    def __init__(self, embedder: Embedder, client: EmbedClient, default_deadline_s: float) -> None:
+    def __init__(self, embedder: Embedder, client: EmbedClient, settings: GatewaySettings) -> None:
         self._embedder = embedder
         self._client = client
-        self._default_deadline_s = default_deadline_s
+        self._default_deadline_s = settings.default_deadline_s
+        self._lanes = Lanes("embed", settings.max_embeds, estimate.USUAL_EMBED)
 
     async def Embed(self, request: EmbedRequest, context: grpc.aio.ServicerContext) -> EmbedResponse:
         started, deadline = time.perf_counter(), Deadline.of(context, self._default_deadline_s)
@@ -34,7 +38,9 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
         if request.model not in ("", model.name):
             raise NotFound(f"model {request.model!r:.200} is not served here, {model.name!r} is")
         validation.embed_request(request, model)
-        response = await self._embed(request, deadline)
+        bulk = request.priority == embed_pb2.PRIORITY_BULK
+        with self._lanes.admit(CALLER.get().tenant, estimate.of_embed(request), bulk=bulk):
+            response = await self._embed(request, deadline)
         response.timings.total_us = int((time.perf_counter() - started) * 1e6)
         return response
 

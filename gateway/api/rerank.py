@@ -2,20 +2,28 @@
 
 import grpc
 
+from gateway import estimate
+from gateway.admission import Lanes
+from gateway.caller import CALLER
 from gateway.clients import RerankClient
 from gateway.deadline import Deadline
+from gateway.settings import GatewaySettings
 from serving.errors import Unavailable
-from siftline.rerank.v1 import rerank_pb2_grpc
+from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from siftline.rerank.v1.rerank_pb2 import GetModelRequest, GetModelResponse, RerankRequest, RerankResponse
 
 
 class RerankServicer(rerank_pb2_grpc.RerankServiceServicer):
-    def __init__(self, client: RerankClient | None, default_deadline_s: float) -> None:
+    def __init__(self, client: RerankClient | None, settings: GatewaySettings) -> None:
         self._client = client
-        self._default_deadline_s = default_deadline_s
+        self._default_deadline_s = settings.default_deadline_s
+        self._lanes = Lanes("rerank", settings.max_reranks, estimate.USUAL_RERANK)
 
     async def Rerank(self, request: RerankRequest, context: grpc.aio.ServicerContext) -> RerankResponse:
-        return await self._known().rerank(request, Deadline.of(context, self._default_deadline_s))
+        client, deadline = self._known(), Deadline.of(context, self._default_deadline_s)
+        bulk = request.priority == rerank_pb2.PRIORITY_BULK
+        with self._lanes.admit(CALLER.get().tenant, estimate.of_rerank(request), bulk=bulk):
+            return await client.rerank(request, deadline)
 
     async def GetModel(self, request: GetModelRequest, context: grpc.aio.ServicerContext) -> GetModelResponse:
         return await self._known().get_model(request, Deadline.of(context, self._default_deadline_s))

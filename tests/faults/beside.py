@@ -4,8 +4,8 @@ import asyncio
 import os
 import sysconfig
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from tests.faults.catalogue import Strike
 from tests.faults.load import Load
 from tests.faults.system import System
 from tests.running import gateway as gateways
+from tests.running import model_service
 from tests.running.certificates import Files, local
-from tests.running.model_service import RunningService
+from tests.running.model_service import RunningService, free_port
 from tests.running.proxy import Proxy
 
 LIBFAKETIME = next(Path(sysconfig.get_path("purelib")).glob("libfaketime/**/libfaketime.so.1"))
@@ -37,6 +38,14 @@ async def gateway(
     finally:
         second.process.terminate()
         await asyncio.to_thread(second.process.wait, 60)
+
+
+@contextmanager
+def secure_service(name: str, model: Path, folder: Path, own: Files) -> Iterator[RunningService]:
+    """`services.NAME` over TLS."""
+    flags, health = (f"--tls-cert={own.cert}", f"--tls-key={own.key}"), f"127.0.0.1:{free_port()}"
+    with model_service.running(f"services.{name}", model, folder, *flags, health=health) as service:
+        yield service
 
 
 @asynccontextmanager
@@ -68,15 +77,13 @@ class Clock:
         return strike
 
 
-def certificate_ends(
-    server: RunningService, own: Files, authority: trustme.CA, its_line: Proxy | None = None
-) -> Strike:
-    """The server's certificate ends, and connections over `its_line` with it; then another is put in its place."""
+def certificate_ends(server: RunningService, own: Files, authority: trustme.CA, *lines: Proxy) -> Strike:
+    """The server's certificate ends, and connections over `lines` with it; then another is put in its place."""
 
     async def break_connections() -> None:
-        if its_line is not None:
-            await its_line.cut()
-            its_line.mend()
+        for each in lines:
+            await each.cut()
+            each.mend()
 
     @asynccontextmanager
     async def strike(_: System, __: Load) -> AsyncIterator[None]:

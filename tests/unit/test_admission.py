@@ -104,7 +104,7 @@ def test_a_share_that_nobody_comes_back_for_is_given_away() -> None:
     with ExitStack() as held:
         enter(limited, held, "a")
         enter(limited, held, "b")
-    clock.now += 1
+    clock.now += 2
     assert fill(limited, tenant="a") == 10
 
 
