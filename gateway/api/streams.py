@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from gateway.deadline import Deadline
 from gateway.patience import patiently
-from serving.decoding import decoded
+from serving.decoding import Undecodable
 from serving.errors import Internal, SiftlineError
 from serving.server import abort
 
@@ -31,7 +32,7 @@ async def answered(
     waiting: deque[asyncio.Task[A]] = deque()
     deadline = Deadline.of(context, _LIFE_S)
     try:
-        async for request in decoded(requests):
+        async for request in requests:
             waiting.append(asyncio.create_task(_patient(answer, request, context, deadline)))
             while len(waiting) >= _AT_A_TIME or (waiting and waiting[0].done()):
                 yield await waiting.popleft()
@@ -39,6 +40,8 @@ async def answered(
             yield await waiting.popleft()
     except SiftlineError as error:
         await abort(context, error)
+    except DecodeError as error:
+        await abort(context, Undecodable(str(error)).refuse())
     except (grpc.aio.AbortError, asyncio.CancelledError, GeneratorExit):
         raise
     except Exception:

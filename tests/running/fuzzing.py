@@ -47,6 +47,10 @@ STRINGS = [
     "*",
     "-@x:{y}",
     "é中😀",
+    "fake",
+    "text",
+    "passage",
+    "BYTES",
 ]
 NUMBERS = [0, 1, 2, 3, 10, 99, 1000, 2**31 - 1]
 DOUBLES = [0.0, 1.0, -1.0, 0.5, 1e300, float("nan"), float("inf"), float("-inf")]
@@ -75,6 +79,8 @@ def filled(dice: random.Random, message: Message, depth: int = 0) -> Message:
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             if isinstance(message, struct_pb2.Struct):
                 message.update({dice.choice(STRINGS): dice.choice([*STRINGS, *DOUBLES, None, True, ["a", 1.0]])})
+            elif field.message_type.fields_by_name["value"].message_type is not None:
+                filled(dice, getattr(message, field.name)[dice.choice(STRINGS)], depth + 1)
         elif field.message_type is not None:
             holders = [getattr(message, field.name)]
             if field.is_repeated:
@@ -108,20 +114,40 @@ async def outcome(running: Any) -> tuple[grpc.StatusCode, str]:
     return grpc.StatusCode.OK, ""
 
 
-async def fuzz(target: str, method: MethodDescriptor, inputs_each: int = INPUTS) -> None:
-    """Sends the inputs, eight at a time; every answer is one of ALLOWED, in time."""
-    path = f"/{method.containing_service.full_name}/{method.name}"
+async def taken(stream: Any) -> None:
+    """All that comes out of it."""
+    async for _ in stream:
+        pass
+
+
+def caller(channel: grpc.aio.Channel, path: str, method: MethodDescriptor) -> Callable[[Any], Any]:
+    """What sends bytes to the method, and can be awaited."""
+    if method.server_streaming:
+        return lambda data: taken(channel.stream_stream(path)(data, timeout=20))
+    call = (channel.stream_unary if method.client_streaming else channel.unary_unary)(path)
+    return lambda data: call(data, timeout=20)
+
+
+async def fuzz(target: str, method: MethodDescriptor, inputs_each: int = INPUTS, service: str = "") -> int:
+    """Sends the inputs, eight at a time, and says how many; every answer is one of ALLOWED, in time.
+
+    `service` where it has another name on the wire than in its description.
+    """
+    path = f"/{service or method.containing_service.full_name}/{method.name}"
     draw, room = inputs(method), asyncio.Semaphore(8)
     async with grpc.aio.insecure_channel(target) as channel:
-        call = (channel.stream_unary if method.client_streaming else channel.unary_unary)(path)
+        call = caller(channel, path, method)
 
         async def attempt(seed: int) -> None:
             dice = random.Random(f"{path} {seed}")
             data = [draw(dice) for _ in range(dice.randrange(4))] if method.client_streaming else draw(dice)
             async with room:
-                code, details = await outcome(call(iter(data) if isinstance(data, list) else data, timeout=20))
+                code, details = await outcome(call(iter(data) if isinstance(data, list) else data))
             # a model that is asked for by its fingerprint may come with a rollout
             coming = code is grpc.StatusCode.UNAVAILABLE and _NO_MODEL.match(details) is not None
-            assert code in ALLOWED or coming, (seed, code, details, data)
+            # the client's own, where the server ends a stream that it still sends to
+            ours = method.server_streaming and details == "Internal error from Core"
+            assert code in ALLOWED or coming or ours, (path, seed, code, details, data)
 
         await asyncio.gather(*(attempt(seed) for seed in range(inputs_each)))
+    return inputs_each
