@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from export import first_token
 from export.architecture import Architecture
 from export.token_heads import TokenHeads
 
@@ -71,7 +72,8 @@ class RerankerGraph(nn.Module):
 
     def forward(self, *matrices: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(self.inputs, matrices, strict=True))
-        return (one_logit(run(self.backbone, self._architecture, named).logits),)
+        with first_token.alone(self.backbone):
+            return (one_logit(run(self.backbone, self._architecture, named).logits),)
 
     def reference(self, row: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """The logit of one unpadded row, with the backbone called as its authors call it."""

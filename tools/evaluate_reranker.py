@@ -16,13 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from export.int8_storage import FILE_NAME
-from tools.reranker_training.embedder import Embedder
+from tools.reranker_training.embedder import Embedder, read_tokenizer
 from tools.reranker_training.engines import GraphEngine, TorchEngine
 from tools.reranker_training.judged_set import JudgedSet, read_judged_set
 from tools.reranker_training.metrics import Candidates, Floats, fused, paired_difference, reciprocal_rank
 from tools.reranker_training.mining import is_validation, ranked
+from tools.reranker_training.reasons import facts, unknown
 from tools.reranker_training.scoring import Scorer
 
 DEPTH = 50
@@ -143,6 +145,7 @@ def summary(measured: Measured, judged: JudgedSet, group: Sequence[Candidates], 
         "windows_minus_truncated": _against(windows, truncated),
         "above_zero_relevant": round(float(np.mean(np.concatenate([e.best[e.relevant] > 0 for e in scored]))), 4),
         "above_zero_other": round(float(np.mean(np.concatenate([e.best[~e.relevant] > 0 for e in scored]))), 4),
+        **facts(group, weight),
     }
 
 
@@ -176,10 +179,13 @@ def main() -> None:
         wanted = [each for each in wanted if store(options.work, each, digest).exists()]
     found = {each: stored_candidates(options.data, options.work, each, stages) for each in wanted}
     if not options.only:
-        _write(options.model / "evaluation.json", report(options.data, found, type(engine).__name__, digest))
+        tokenizer = read_tokenizer(options.model / "tokenizer.json")
+        _write(options.model / "evaluation.json", report(options.data, found, type(engine).__name__, digest, tokenizer))
 
 
-def report(data: Path, found: dict[Measured, list[Candidates]], engine: str, digest: str) -> dict[str, object]:
+def report(
+    data: Path, found: dict[Measured, list[Candidates]], engine: str, digest: str, tokenizer: Tokenizer
+) -> dict[str, object]:
     """Everything that ``evaluation.json`` says."""
     fitting = [found[each] for each in FITTED_ON]
     weight, averages = fitted_weight(fitting)
@@ -193,7 +199,10 @@ def report(data: Path, found: dict[Measured, list[Candidates]], engine: str, dig
         "fusion_weight": weight,
         "fusion_fit": averages,
         "fitted_queries": sum(map(len, fitting)),
-        "sets": [summary(each, sampled(data, each), found[each], weight) for each in TESTED_ON if each in found],
+        "sets": [
+            summary(each, judged, found[each], weight) | {"unknown": unknown(tokenizer, judged.documents.values())}
+            for each, judged in ((each, sampled(data, each)) for each in TESTED_ON if each in found)
+        ],
     }
 
 

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--notes", type=Path, help="Markdown to put behind the summary")
     options = parser.parse_args(arguments)
     evaluations = {folder.name: _json(folder / "report.json") for folder in options.reports if _has(folder, "report")}
-    parts = [HEAD, *_models(evaluations.values()), _summary(evaluations)]
+    parts = [HEAD, *_models(evaluations.values()), summary(evaluations)]
     parts += [options.notes.read_text().strip()] if options.notes else []
     parts += [_section(folder, options.docs) for folder in options.reports]
     (options.docs / "evaluation.md").write_text("\n\n".join(parts) + "\n")
@@ -43,7 +43,8 @@ def _models(reports: Iterable[dict[str, Any]]) -> list[str]:
     return ["\n".join(sorted(lines))]
 
 
-def _summary(reports: dict[str, dict[str, Any]]) -> str:
+def summary(reports: dict[str, dict[str, Any]]) -> str:
+    """A table: recall alone and reranked on the whole corpus, for each report by name."""
     head = ["set", "queries", "passages", "first stage", "alone", "reranked", "gain of the second stage", "depth"]
     return table(head, (line for name, report in reports.items() for line in _summed(name, report)))
 

@@ -50,6 +50,17 @@ def _thinned_log(work: Path) -> dict[str, Any]:
     return log
 
 
+def _write_served(folders: Sequence[Path], file: Path) -> None:
+    """What the card's table needs of the reports: MRR@10 on the whole corpus."""
+    reports = {folder.name: json.loads((folder / "report.json").read_text(encoding="utf-8")) for folder in folders}
+    for name, report in reports.items():
+        whole = [row for row in report["rows"] if row["passages"] == report["passages"]]
+        rows = [{**row, "measures": {"MRR@10": row["measures"]["MRR@10"]}, "latency": None} for row in whole]
+        facts = {key: report[key] for key in ("dataset", "split", "queries", "passages", "plan", "models")}
+        reports[name] = {**facts, "rows": rows}
+    file.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -58,6 +69,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, default=Path("weights/siftline-minilm-l6-reranker"))
     parser.add_argument("--earlier", type=Path, help="folder of the leg whose checkpoint the run was resumed from")
     parser.add_argument("--note", default="", help="a paragraph for the top of the card")
+    parser.add_argument(
+        "--reports", type=Path, nargs="+", metavar="FOLDER", help="reports of `siftline eval` for the card's table"
+    )
     parser.add_argument("--card-only", action="store_true", help="only write the card anew")
     return parser.parse_args(arguments)
 
@@ -71,6 +85,8 @@ def main() -> None:
         write_artefact(options.work / "checkpoint.safetensors", options.model, counts, VOCABULARY_SIZE, MAX_LENGTH)
         (options.model / "evaluation.json").unlink(missing_ok=True)  # it belongs to the weights that were there before
         write_log(options.work, options.model, options.earlier)
+    if options.reports:
+        _write_served(options.reports, options.model / "served.json")
     write_card(options.model, options.note)
     size = folder_bytes(options.model)
     if size > SIZE_LIMIT:

@@ -6,13 +6,14 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from siftline.cli import server
+from siftline.cli.numbers import count, positive
 from siftline.client import AsyncClient
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="BEIR_DIR")
     parser.add_argument("--split", help="file in qrels/ (default: test, or the only one)")
-    parser.add_argument("--queries", type=_positive, metavar="N", help="a random part of the queries (default: all)")
+    parser.add_argument("--queries", type=positive, metavar="N", help="a random part of the queries (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the queries drawn and of the bootstrap (default 0)")
     parser.add_argument(
         "--distractors", type=Path, nargs="+", default=[], metavar="DIR", help="sets whose passages are searched too"
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depths",
         nargs="*",
-        type=_positive,
+        type=positive,
         default=[10, 20, 50],
         metavar="N",
         help="passages to rerank; none for no second stage (default 10 20 50)",
@@ -35,16 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sizes",
         nargs="+",
-        type=_positive,
+        type=positive,
         default=[],
         metavar="N",
         help="smaller corpora to search besides the whole",
     )
-    parser.add_argument("--cutoffs", nargs="+", type=_positive, default=[1, 5, 10], metavar="K", help="default 1 5 10")
+    parser.add_argument("--cutoffs", nargs="+", type=positive, default=[1, 5, 10], metavar="K", help="default 1 5 10")
     parser.add_argument("--recall-weight", type=float, metavar="W", help="order by logit + W * cosine")
-    parser.add_argument("--concurrency", type=_positive, default=4, metavar="N", help="searches at once (default 4)")
+    parser.add_argument("--concurrency", type=positive, default=4, metavar="N", help="searches at once (default 4)")
     parser.add_argument(
-        "--latency-searches", type=int, default=50, metavar="N", help="timed one by one, per method (default 50)"
+        "--latency-searches", type=count, default=50, metavar="N", help="timed one by one, per method (default 50)"
     )
     parser.add_argument("--out", type=Path, help="folder of the report (default: build/eval/SET-SPLIT)")
     parser.add_argument(
@@ -87,9 +88,3 @@ async def _eval(options: argparse.Namespace) -> None:
     publishing.write(report, folder)
     print((folder / "report.md").read_text())
     print(f"written to {folder}")
-
-
-def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value

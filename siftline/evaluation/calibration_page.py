@@ -61,7 +61,13 @@ def _share(value: float | None) -> str:
 def _reliability(axes: Any, report: Report) -> None:
     bins = report.reliability
     axes.plot([0, 1], [0, 1], "--", color="grey", lw=1, label="as predicted")
-    axes.plot([each.predicted for each in bins], [each.observed for each in bins], "o-", label=report.kind)
+    errors = [[each.observed - each.low for each in bins], [each.high - each.observed for each in bins]]
+    shown = {"fmt": "o", "ms": 4, "elinewidth": 1, "capsize": 2.5, "label": f"{report.kind}, 95 % interval"}
+    axes.errorbar([each.predicted for each in bins], [each.observed for each in bins], errors, **shown)
     for each in bins:
-        axes.annotate(f"{each.count:,}", (each.predicted, each.observed), (4, -9), textcoords="offset points", size=7)
-    axes.set(xlabel="predicted probability", ylabel="share that is relevant", title=f"{report.dataset}: held out")
+        axes.annotate(f"{each.count:,}", (each.predicted, each.observed), (6, -3), textcoords="offset points", size=7)
+    axes.set(
+        xlabel="predicted probability (beside each point: candidates)",
+        ylabel="share that is relevant",
+        title=f"{report.dataset}: held out",
+    )

@@ -30,26 +30,37 @@ class How:
 
 
 async def search(client: AsyncClient, collection: str, text: str, how: How, filter_text: str = "") -> SearchResult:
-    """One search of all `depth` passages. Raises SiftlineError, also for an answer that stays degraded."""
+    """One search of all `depth` passages; asked again while there is too much to do.
+
+    Raises SiftlineError, also for an answer that stays degraded.
+    """
     pause, deadline = 0.5, time.monotonic() + PATIENCE_SECONDS
     while True:
-        result = await client.search(
-            collection,
-            text,
-            top_k=how.depth,
-            recall_depth=how.depth,
-            recall=how.recall,
-            rerank=how.rerank,
-            recall_weight=how.recall_weight,
-            filter=filter_text,
-            return_fields=[RANK],  # so that no text is sent back
-        )
-        if not result.degraded:
-            return result
-        if time.monotonic() > deadline:
-            raise _degraded(result.degraded[0], how)
-        await asyncio.sleep(pause)
+        try:
+            return await _whole(client, collection, text, how, filter_text)
+        except SiftlineError as error:
+            if error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(max(pause, error.retry_after or 0.0))
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+async def _whole(client: AsyncClient, collection: str, text: str, how: How, filter_text: str) -> SearchResult:
+    """One search. Raises SiftlineError, also for an answer in recall order: the second stage has too much to do."""
+    result = await client.search(
+        collection,
+        text,
+        top_k=how.depth,
+        recall_depth=how.depth,
+        recall=how.recall,
+        rerank=how.rerank,
+        recall_weight=how.recall_weight,
+        filter=filter_text,
+        return_fields=[RANK],  # so that no text is sent back
+    )
+    if result.degraded:
+        raise _degraded(result.degraded[0], how)
+    return result
 
 
 async def search_all(
@@ -86,6 +97,6 @@ def _degraded(reason: str, how: How) -> SiftlineError:
     return SiftlineError(
         f"searches of depth {how.depth} stay degraded ({reason}): lower the depth or --concurrency, "
         "or raise SIFTLINE_GATEWAY_RERANK_BUDGET_S",
-        code=grpc.StatusCode.UNAVAILABLE,
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
         reason=reason,
     )

@@ -8,6 +8,7 @@ import numpy as np
 from siftline.evaluation.calibration import Bools, Judged, order
 from siftline.evaluation.measures import Floats
 
+_Z = 1.96
 GRID = tuple(round(0.01 * step, 2) for step in range(100))
 
 
@@ -28,11 +29,16 @@ class Operating:
 
 @dataclass(frozen=True)
 class Bin:
-    """Candidates of like probability: their number, mean probability, and the share that is relevant."""
+    """Candidates of like probability: their number, mean probability, and the share that is relevant.
+
+    low, high: 95 % interval of that share (Wilson, 1927), which few candidates do not say much about
+    """
 
     count: int
     predicted: float
     observed: float
+    low: float
+    high: float
 
 
 def operating(queries: Sequence[Judged], probabilities: Sequence[Floats], weight: float) -> list[Operating]:
@@ -61,13 +67,20 @@ def reliability(queries: Sequence[Judged], probabilities: Sequence[Floats], bins
     relevant = np.concatenate([query.relevant for query in queries])
     place = np.minimum((predicted * bins).astype(int), bins - 1)
     filled = [place == each for each in range(bins) if (place == each).any()]
-    return [Bin(int(own.sum()), float(predicted[own].mean()), float(relevant[own].mean())) for own in filled]
+    return [_bin(predicted[own], relevant[own]) for own in filled]
 
 
 def expected_calibration_error(bins: Sequence[Bin]) -> float:
     """Mean distance of predicted and observed, over candidates (Naeini, Cooper and Hauskrecht, AAAI 2015)."""
     total = sum(each.count for each in bins)
     return sum(each.count * abs(each.predicted - each.observed) for each in bins) / total
+
+
+def _bin(predicted: Floats, relevant: Bools) -> Bin:
+    count, share = len(relevant), float(relevant.mean())
+    middle = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
+    half = _Z * (share * (1 - share) / count + _Z**2 / (4 * count**2)) ** 0.5 / (1 + _Z**2 / count)
+    return Bin(count, float(predicted.mean()), share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def _at(floor: float, ranked: Sequence[tuple[bool, Bools, Floats]]) -> Operating:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tools.evaluation_page import summary
+
 TITLES = {
     "squad-dev-en": "SQuAD 1.1 dev, held-out articles, among all English sets pooled",
     "medquad-en": "MedQuAD test (diseases not trained on)",
@@ -18,6 +20,21 @@ ENGINES = {
     "TorchEngine": "the stored weights in torch, bfloat16",
 }
 TARGETS = {"squad-dev-en": 0.14, "medquad-en": 0.15}
+
+# Why the second stage does not gain everywhere. Numbers are those of the set, and of SQuAD beside it.
+REASONS = {
+    "pubmedqa-en": """Recall alone has the right abstract first for {recall_first:.0%} of the queries, so there is \
+little to gain. The reranker alone lost {alone_lost} of {queries} queries and won {alone_won}. In \
+{alone_lost_unsure} of those lost it gave **no candidate** a logit above 0, as for {unsure:.0%} of all queries here \
+and {beside[unsure]:.0%} on SQuAD. The abstracts come without their conclusions: to a model that has learnt to look \
+for the answer none of them has it, and the small differences between low logits say little. In the fused order \
+cosine decides such queries: {fused_lost} lost, {fused_won} won.""",
+    "cmrc2018-zh": """It cannot read Chinese: {unknown:.0%} of the tokens are unknown to its vocabulary \
+({beside[unknown]:.1%} on SQuAD). The relevant passage's logit passes {passed_logit:.0%} of the other candidates', no \
+better than chance, while its cosine passes {passed_cosine:.0%} (SQuAD: {beside[passed_logit]:.0%} and \
+{beside[passed_cosine]:.0%}). So the logit is noise here; added to cosine it won {fused_won} of {queries} queries and \
+lost {fused_lost}.""",
+}
 
 HEAD = """---
 license: cc-by-sa-4.0
@@ -115,7 +132,9 @@ def write_card(folder: Path, extra_note: str = "") -> None:
         HEAD,
         extra_note,
         _results(report),
+        _served(folder),
         USE.format(**_use(folder, report)),
+        LIMITS,
         DATA,
         RECIPE.format(**_recipe(log)),
     ]
@@ -133,7 +152,7 @@ def _results(report: dict[str, Any] | None) -> str:
         f"{ENGINES[report['engine']]}.\n\n"
         "| set | passages | queries | relevant in top 50 | recall only | cut | windows | windows, fused | "
         "windows minus cut |\n|---|---|---|---|---|---|---|---|---|\n"
-        f"{rows}\n\n{_missing(report)}{_verdict(report)}\n{_boundary(report)}"
+        f"{rows}\n\n{_missing(report)}{_verdict(report)}\n{_boundary(report)}\n{_reasons(report)}"
     )
 
 
@@ -174,6 +193,28 @@ def _boundary(report: dict[str, Any]) -> str:
         "Share of the relevant and of the other candidates with a logit above 0 (a score above 0.5): "
         f"{shares}. The score separates; it is not a calibrated probability.\n"
     )
+
+
+def _served(folder: Path) -> str:
+    path = folder / "served.json"
+    if not path.exists():
+        return ""
+    return (
+        "### Through the running service, hybrid recall too\n\nMRR@10 as `siftline eval` measures it, with "
+        "95 % intervals; depth: how many the second stage scored. -weightN: ordered by `logit + N * cosine`, "
+        f"else by the logit alone. More measures are in docs/evaluation.md.\n\n{summary(_read(path))}\n"
+    )
+
+
+def _reasons(report: dict[str, Any]) -> str:
+    """For each set on which the logit alone or the fused order does not gain: what was measured about it."""
+    results = {result["set"]: result for result in report["sets"]}
+    found = [
+        f"- {name}: {REASONS[name].format(**result, beside=results['squad-dev-en'])}\n"
+        for name, result in results.items()
+        if result["windows"]["mean"] < 0 or result["fused"]["mean"] <= 0
+    ]
+    return "### Where it does not gain, and why\n\n" + "".join(found) if found else ""
 
 
 def _use(folder: Path, report: dict[str, Any] | None) -> dict[str, Any]:

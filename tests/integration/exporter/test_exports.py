@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 from google.protobuf import text_format
 from safetensors.torch import load_file, save_file
@@ -46,6 +47,20 @@ def test_pair_layout_is_the_tokenizers_own(reranker: Path, tmp_path: Path) -> No
     assert [*pair.prefix, *query, *pair.middle, *passage, *pair.suffix] == tokenizer.encode("ab c", "de").ids
     assert pair.segment_ids
     assert pair.truncation == "longest_first"
+
+
+def test_a_rerankers_last_layer_is_computed_for_the_first_token_alone(reranker: Path, tmp_path: Path) -> None:
+    """That the logits are the original's the export has verified; here, that nothing is computed for nobody."""
+    record = export(reranker, tmp_path / "out")
+    path = tmp_path / "out" / reranker.name / "repository" / reranker.name / "1" / "model.onnx"
+    graph = onnx.load(str(path))
+    blocks = [node.output[0] for node in graph.graph.node if node.name.endswith("/output/LayerNorm/LayerNormalization")]
+    graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in blocks)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = session.run(blocks, {name: np.ones((3, 7), np.int32) for name in record.inputs})
+    *before, attended, last = [hidden.shape[:2] for hidden in found]
+    assert set(before) == {(3, 7)}
+    assert attended == last == (3, 1)
 
 
 def test_weights_are_in_digest_and_fingerprint(embedder: Path, tmp_path: Path) -> None:
