@@ -19,6 +19,7 @@ from siftline.evaluation.dataset import Dataset, read
 from siftline.evaluation.evaluate import Evaluation
 from siftline.evaluation.files import BadDataset
 from siftline.evaluation.report import Plan, Report
+from tests.running.redis_server import RedisServer
 
 SUBJECTS = [f"subject{number}" for number in range(24)]
 PLAN = Plan(depths=(5, 10), sizes=(12,), cutoffs=(1, 5, 10), latency_searches=2, concurrency=2)
@@ -108,6 +109,19 @@ async def test_a_search_without_its_second_stage_is_not_counted(
     gateway.rerank.faults.error = Overloaded("full", retry_after=0.01)
     with pytest.raises(SiftlineError, match=r"stay degraded \(RERANK_.*--concurrency"):
         await evaluated(gateway, judged)
+
+
+async def test_searches_that_are_refused_are_asked_again(
+    gateways: Any, redis_server: RedisServer, judged: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More at once than the gateway lets in: it takes longer and is measured all the same."""
+    gateway = await gateways.start(redis_server.url, max_searches=1)
+    await gateway.until_ready()
+    gateway.rerank.faults.delay = 0.02
+    monkeypatch.setattr(searching, "LONGEST_PAUSE_SECONDS", 0.05)
+    plan = replace(PLAN, recalls=("vector",), sizes=(), latency_searches=0, concurrency=24)
+    report = await evaluated(gateway, judged, plan)
+    assert [row.measures["MRR@10"].mean for row in report.rows if row.method.depth == 10] == [pytest.approx(1.0)]
 
 
 async def test_answers_are_hidden_and_a_calibration_comes_out(gateway: Any, judged: Dataset) -> None:
