@@ -174,8 +174,11 @@ class TritonServer:
         return f"{(complaints or lines or ['no output'])[-1].strip()} (log: {self._log})"
 
     async def _end(self) -> None:
+        """At once: whoever stops it has nothing in flight, and unloading models takes seconds for nothing. Only the
+        last spans are worth the wait.
+        """
         if self._process is not None:
-            await child_process.stop(self._process, grace=EXIT_SECONDS + 2)
+            await child_process.stop(self._process, grace=EXIT_SECONDS + 2 if self._traces else 0.0)
         self._sweep()
 
     def _sweep(self) -> None:
