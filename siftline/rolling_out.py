@@ -28,10 +28,10 @@ class TakenBack(SiftlineError):
         super().__init__(reason, code=grpc.StatusCode.ABORTED, reason="TAKEN_BACK")
 
 
-def roll_out(replicas: Sequence[Replica], gateway: Client, model: str, plan: pb.Plan, report: Report) -> None:
+def roll_out(replicas: Sequence[Replica], gateway: Client | None, model: str, plan: pb.Plan, report: Report) -> None:
     """Returns when every replica has the new model and nothing else. Raises TakenBack, SiftlineError.
 
-    `gateway` is needed for an embed service: its collections are built anew.
+    `gateway` is for an embed service: its collections are built anew. Of a reranker nothing is kept: there is none.
     """
     try:
         for replica in replicas:
@@ -39,6 +39,9 @@ def roll_out(replicas: Sequence[Replica], gateway: Client, model: str, plan: pb.
     except SiftlineError as error:
         abort(replicas, f"{replica.address}: {error}")
         raise
+    if gateway is None:
+        _until(replicas, (pb.PHASE_DONE,), report)
+        return
     states = _until(replicas, (pb.PHASE_WAITING, pb.PHASE_PROMOTED, pb.PHASE_DONE), report)
     if any(state.phase != pb.PHASE_DONE for state in states):
         _move(replicas, gateway, next(state for state in states if state.phase != pb.PHASE_DONE), report)

@@ -55,7 +55,8 @@ def _run(options: argparse.Namespace, replicas: list[Replica], gateway: Client) 
     elif options.model:
         if options.service == "rerank" and not options.calibrations_lapse:
             _require_no_calibration(gateway)
-        roll_out(replicas, gateway, options.model, _plan(options), lambda line: print(line, flush=True))
+        collections = gateway if options.service == "embed" else None
+        roll_out(replicas, collections, options.model, _plan(options), lambda line: print(line, flush=True))
     for replica in replicas:
         print(f"{replica.address}: {describe(replica.state())}")
     return 0

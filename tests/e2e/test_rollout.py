@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -16,7 +17,8 @@ import siftline
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.replicas import Replica
 from siftline.rollout.v1 import rollout_pb2 as pb
-from tests.running import model_versions, stack
+from tests.running import gateway as gateways
+from tests.running import model_service, model_versions, stack
 from tests.running.stack import RunningStack, eventually
 
 EMBED, RERANK = "all-minilm-l6-v2", "siftline-minilm-l6-reranker"
@@ -106,14 +108,14 @@ def replica(running: RunningStack, service: str) -> Replica:
     return Replica(running.endpoints[service])
 
 
-def rollout(running: RunningStack, *arguments: str) -> subprocess.Popen[str]:
+def rollout(running: RunningStack, *arguments: str, replicas: str = "") -> subprocess.Popen[str]:
     command = (
         sys.executable,
         "-m",
         "siftline.cli",
         "rollout",
         *arguments,
-        f"--replicas={running.endpoints[arguments[0]]}",
+        f"--replicas={replicas or running.endpoints[arguments[0]]}",
     )
     return subprocess.Popen(
         command, env=running.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -168,6 +170,31 @@ def test_a_reranker_that_fails_under_way_is_taken_back(running: RunningStack, mo
         assert client.rerank_model().fingerprint == before
     assert service.state().phase == pb.PHASE_ROLLED_BACK
     assert tritonservers(running) == 2
+
+
+def test_where_one_replica_takes_it_back_all_do(running: RunningStack, models: Path, tmp_path: Path) -> None:
+    flags = (f"--rollout-dir={models}", "--instances=1", "--batch-tokens=1024")
+    with ExitStack() as held:
+        services = [
+            held.enter_context(model_service.running("services.rerank", models / RERANK, tmp_path / name, *flags))
+            for name in ("one", "other")
+        ]
+        one, other = (Replica(each.address) for each in services)
+        both = f"{one.address},{other.address}"
+        _, gateway = held.enter_context(gateways.beside(running.endpoints, tmp_path / "gateway", rerank=f"ipv4:{both}"))
+        held.enter_context(Load(gateway.address))
+        asked = rollout(running, "rerank", "rerank-again", *QUICK, "--shadow-calls=9999", replicas=both)
+        eventually(lambda: {one.state().phase, other.state().phase} == {pb.PHASE_SHADOWING}, SECONDS)
+        other.abort("seen by its operator")
+        assert "seen by its operator" in asked.communicate(timeout=SECONDS)[0]
+        assert asked.returncode == 1
+        eventually(lambda: {one.state().phase, other.state().phase} == {pb.PHASE_ROLLED_BACK}, SECONDS)
+
+        asked = rollout(running, "rerank", "rerank-again", "--steps", "1", *QUICK, "--step-seconds=0.5", replicas=both)
+        said, _ = asked.communicate(timeout=SECONDS)
+        assert (asked.returncode, said.count("rerank-again done")) == (0, 4), said  # as it goes, and at the end
+        with siftline.Client(gateway.address) as client:
+            eventually(lambda: client.rerank_model().fingerprint == one.state().new_fingerprint, 10)
 
 
 def test_a_new_vector_space(running: RunningStack) -> None:
