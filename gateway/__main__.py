@@ -2,7 +2,7 @@
 
 from gateway.app import SERVICES, App
 from gateway.settings import GatewaySettings
-from serving import logs, tracing
+from serving import live, logs, tracing
 from serving.health import Health
 from serving.server import run, serve
 from serving.telemetry import start_metrics_server
@@ -18,6 +18,7 @@ async def main() -> None:
     tracing.start("gateway", settings.traces, settings.trace_share)
     health = Health(SERVICES)
     app = App(settings, health)
+    live.follow(settings, app.adopt)
     start_metrics_server(settings.metrics)
     try:
         await serve(

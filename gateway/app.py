@@ -93,6 +93,14 @@ class App:
         """Of the started HTTP server, 0 when there is none."""
         return self._http.port if self._http is not None else 0
 
+    def adopt(self, settings: GatewaySettings) -> None:
+        """Those that may change while the gateway runs (GatewaySettings.LIVE)."""
+        self._index.ef_runtime = settings.index_ef_runtime
+        self._recalling.embed_budget_s = settings.embed_budget_s
+        self._reranking.budget_s = settings.rerank_budget_s
+        if self._cache is not None:
+            self._cache.budget_s = settings.cache_budget_s
+
     def register(self, server: grpc.aio.Server) -> None:
         """Adds the services, and those of other servers beside them."""
         search_pb2_grpc.add_SearchServiceServicer_to_server(self._core.search, server)
@@ -116,14 +124,14 @@ class App:
         settings = self._settings
         chunker = Chunker(self._embed, self._index, settings.upsert_patience_s)
         ingest = Ingest(self._registry, self._index, self._embedder, chunker, settings)
-        reranking = Reranking(self._rerank, settings.rerank_budget_s)
-        recalling = Recalling(
+        self._reranking = Reranking(self._rerank, settings.rerank_budget_s)
+        self._recalling = Recalling(
             self._index,
             self._embedder,
             embed_budget_s=settings.embed_budget_s,
             words_instead=settings.words_instead,
         )
-        search = Search(self._registry, recalling, reranking)
+        search = Search(self._registry, self._recalling, self._reranking)
         timeout_s = settings.index_timeout_s
         rebuild = Rebuild(self._index.redis, self._index, self._registry, timeout_s)
         reindex = Reindex(self._registry, self._index, rebuild, self._embed, ingest, timeout_s)

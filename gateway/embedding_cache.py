@@ -43,7 +43,7 @@ class EmbeddingCache:
     def __init__(self, url: str, *, ttl_s: int, budget_s: float, claim_s: float = 0.0) -> None:
         self._redis = CacheConnection(url)
         self._ttl_s = ttl_s
-        self._budget_s = budget_s
+        self.budget_s = budget_s
         self.claim_s = claim_s
         # one each: a full or read-only Redis refuses writes and still answers reads
         self._breakers = {operation: Breaker() for operation in metrics.CACHE_OPERATIONS}
@@ -58,7 +58,7 @@ class EmbeddingCache:
         wanted = [key for key in keys if key not in found]
         if wanted:
             with tracing.span("cache"):
-                values = await self._attempt("get", self._redis.mget, wanted, budget=self._budget_s) or ()
+                values = await self._attempt("get", self._redis.mget, wanted, budget=self.budget_s) or ()
             for key, value in zip(wanted, values, strict=False):
                 if (row := self._read(key, value, row_bytes)) is not None:
                     found[key] = row
@@ -70,7 +70,7 @@ class EmbeddingCache:
         All of them when Redis can't say.
         """
         with tracing.span("cache claim"):
-            granted = await self._attempt("claim", self._claim, keys, budget=self._budget_s)
+            granted = await self._attempt("claim", self._claim, keys, budget=self.budget_s)
         return keys if granted is None else [key for key, yes in zip(keys, granted, strict=True) if yes]
 
     async def _claim(self, keys: Sequence[bytes]) -> Sequence[bool | None]:

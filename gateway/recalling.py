@@ -21,7 +21,7 @@ class Recalling:
     def __init__(self, index: Recall, embedder: Embedder, *, embed_budget_s: float, words_instead: bool) -> None:
         self._index = index
         self._embedder = embedder
-        self._embed_budget_s = embed_budget_s
+        self.embed_budget_s = embed_budget_s
         self._words_instead = words_instead
 
     async def find(
@@ -69,7 +69,7 @@ class Recalling:
             priority=embed_pb2.PRIORITY_INTERACTIVE,
         )
         try:
-            budget = Deadline(min(self._embed_budget_s, deadline.require() / 2))
+            budget = Deadline(min(self.embed_budget_s, deadline.require() / 2))
             embedded = await self._embedder.embed_with(collection.fingerprint, request, budget)
         except (Unavailable, Overloaded, DeadlineExceeded) as error:
             if self._words_instead:

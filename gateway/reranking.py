@@ -34,7 +34,7 @@ class Reranking:
 
     def __init__(self, client: RerankClient | None, budget_s: float) -> None:
         self._client = client
-        self._budget_s = budget_s
+        self.budget_s = budget_s
         self._breaker = Breaker(threshold=5)
 
     async def score(
@@ -46,11 +46,11 @@ class Reranking:
         """
         if self._client is None or not self._breaker.allows():
             return Degradation.RERANK_UNAVAILABLE
-        budget = min(self._budget_s, left - min(_REPLY_S, left / 5))
+        budget = min(self.budget_s, left - min(_REPLY_S, left / 5))
         try:
             scores = await self._score(self._client, query, passages, Deadline(budget), fingerprint)
         except DeadlineExceeded:
-            if budget >= min(PATIENT_S, self._budget_s):
+            if budget >= min(PATIENT_S, self.budget_s):
                 self._breaker.failed()
             return Degradation.RERANK_TIMEOUT
         except Overloaded:

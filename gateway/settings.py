@@ -1,6 +1,7 @@
 """Settings of the gateway: flags (--kebab-case), environment (SIFTLINE_GATEWAY_*), defaults. Read once, then frozen."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -13,6 +14,13 @@ class GatewaySettings(ServerSettings):
     """Of the gateway."""
 
     model_config = SettingsConfigDict(env_prefix="SIFTLINE_GATEWAY_", cli_prog_name="python -m gateway")
+
+    LIVE: ClassVar[frozenset[str]] = ServerSettings.LIVE | {
+        "cache_budget_s",
+        "embed_budget_s",
+        "rerank_budget_s",
+        "index_ef_runtime",
+    }
 
     listen: str = Field("127.0.0.1:50050", description="HOST:PORT to serve gRPC on; 0.0.0.0 lets other machines in")
     http: str = Field("", description="HOST:PORT to serve HTTP on; empty serves gRPC only")

@@ -46,7 +46,12 @@ def configure(form: Literal["text", "json"], *, calls: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else Text())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    ANSWERED.setLevel(logging.INFO if calls else logging.WARNING)
+    show_calls(calls)
+
+
+def show_calls(shown: bool) -> None:
+    """Whether every call gets a line from now on."""
+    ANSWERED.setLevel(logging.INFO if shown else logging.WARNING)
 
 
 class Text(logging.Formatter):

@@ -8,7 +8,7 @@ from typing import Generic
 
 import grpc
 
-from serving import logs, served_model, tracing
+from serving import live, logs, served_model, tracing
 from serving.errors import StartupError
 from serving.health import Health
 from serving.model_runtime import ModelRuntime
@@ -74,6 +74,7 @@ async def _serve(service: ModelService[V], settings: ModelServiceSettings) -> No
         await versions.current.runtime.start()
 
     tracing.start(service.module.rpartition(".")[2], settings.traces, settings.trace_share)
+    live.follow(settings)
     start_metrics_server(settings.metrics)
     try:
         await serve(

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +12,9 @@ class ServerSettings(BaseSettings):
     """Of every server, whatever it serves. Each field says why one would change it."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", cli_kebab_case=True)
+
+    # May change while the process runs, by live_file: each is looked at anew by every call, and by nothing else.
+    LIVE: ClassVar[frozenset[str]] = frozenset({"log_calls", "trace_share"})
 
     listen: str = Field(description="HOST:PORT of gRPC; 0.0.0.0 lets other machines in")
     metrics: str = Field("", description="HOST:PORT of /metrics; empty for none")
@@ -35,6 +38,9 @@ class ServerSettings(BaseSettings):
         1, ge=1, description="server processes on one port; more when one core cannot keep what is behind it busy"
     )
     worker: bool = Field(False, description="set by the process that starts workers: share the port")
+    live_file: Path | None = Field(
+        None, description="TOML file of settings that take effect within a second of its change (docs/production.md)"
+    )
     log_dir: Path = Field(Path("build/run"), description="where processes that this one starts write their logs")
 
 

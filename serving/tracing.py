@@ -41,6 +41,14 @@ def use(provider: Any) -> None:
     _tracer, _propagator = provider.get_tracer("siftline"), TraceContextTextMapPropagator()
 
 
+def record(share: float) -> None:
+    """From now on this share of the traces that begin here."""
+    if _tracer is not None:
+        from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+
+        _tracer.sampler = ParentBasedTraceIdRatio(share)
+
+
 def stop() -> None:
     global _tracer
     _tracer = None

@@ -23,7 +23,7 @@ class RedisIndex:
     def __init__(self, url: str, *, timeout_s: float, ef_runtime: int, durable: bool) -> None:
         self._redis = connect(url, timeout_s)
         self._timeout_s = timeout_s
-        self._ef_runtime = ef_runtime
+        self.ef_runtime = ef_runtime
         self._durable = durable
 
     @property
@@ -108,7 +108,7 @@ class RedisIndex:
         query = f"({condition})=>[KNN $k @vector $vector EF_RUNTIME $ef AS distance]"
         if condition == "*":
             query = query.replace("(*)", "*", 1)
-        parameters = {"k": depth, "vector": vector, "ef": max(self._ef_runtime, depth)}
+        parameters = {"k": depth, "vector": vector, "ef": max(self.ef_runtime, depth)}
         wanted = (*layout.TEXTS, "distance") if sought.texts else ("distance",)
         arguments = ["RETURN", len(wanted), *wanted, "SORTBY", "distance", "LIMIT", 0, depth]
         reply = await self._search(collection, query, arguments, parameters, timeout_s)
