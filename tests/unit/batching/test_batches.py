@@ -2,6 +2,7 @@
 
 import asyncio
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,30 @@ def test_a_long_text_inflates_nobody() -> None:
     engine = simulate(world())
     assert all(len(batch.ids) == 1 or batch.ids.shape[1] == 20 for batch in engine.batches if 20 in batch.ids.shape)
     assert engine.padding == 0
+
+
+def test_a_few_short_texts_are_one_batch_whatever_their_lengths() -> None:
+    """Their padding costs less than batches of their own; that of many would not."""
+
+    async def world(*lengths: int) -> list[list[int]]:
+        engine = FakeEngine(1)
+        await make(engine).submit(request(*lengths))
+        return [sorted(np.count_nonzero(batch.ids, axis=1)) for batch in engine.batches]
+
+    assert simulate(world(8, 12, 16, 20)) == [[8, 12, 16], [20]]
+    assert simulate(world(20, 32, 8)) == [[8, 20], [32]]
+    assert simulate(world(*[12] * 40, 8, *[20] * 30)) == [[8, *[12] * 40], [20] * 30]
+
+
+def test_a_fast_engine_is_not_filled_with_padding() -> None:
+    """A batch's own time buys thousands of tokens there."""
+
+    async def world() -> int:
+        engine = FakeEngine(1, seconds_per_token=1e-7)
+        await make(engine, seconds_per_token=1e-7).submit(request(20, LONGEST))
+        return len(engine.batches)
+
+    assert simulate(world()) == 2
 
 
 def test_a_loaded_engine_gets_whole_batches() -> None:

@@ -23,7 +23,7 @@ from tests.unit.batching.simulation import (
 
 
 def test_short_and_long_go_together() -> None:
-    lengths = [3, LONGEST, 17, 60, 200]
+    lengths = [3, LONGEST, 30, 60, 200]
 
     async def world() -> None:
         for engine, layout, batches in ((PackedEngine(1), PACKED, 1), (FakeEngine(1), LAYOUT, len(lengths))):
