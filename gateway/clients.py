@@ -19,6 +19,7 @@ from gateway import metrics
 from gateway.caller import CALLER
 from gateway.deadline import Deadline
 from gateway.hedging import Hedging
+from gateway.joint_calls import JointCalls
 from serving.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -200,10 +201,11 @@ class EmbedClient(ModelClient[embed_pb2.GetModelResponse]):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service, embed_pb2_grpc.EmbedServiceStub, embed_pb2.GetModelRequest())
+        self._joint = JointCalls(lambda request, deadline: self._compute("Embed", request, deadline))
 
     async def embed(self, request: embed_pb2.EmbedRequest, deadline: Deadline) -> embed_pb2.EmbedResponse:
         """Vectors straight from the service."""
-        response: embed_pb2.EmbedResponse = await self._compute("Embed", request, deadline)
+        response = await self._joint.embed(request, deadline)
         CALLER.get().tokens += sum(response.token_counts)
         return response
 

@@ -22,6 +22,7 @@ class Incoming(UnaryReplyInterceptor):
         async def taken_up(request: Any, context: grpc.aio.ServicerContext) -> Any:
             metadata = dict(context.invocation_metadata() or ())
             request_id = logs.begin(str(metadata.get(logs.REQUEST_ID, "")))
+            logs.join(str(metadata.get(logs.JOINED, "")))
             context.set_trailing_metadata(((logs.REQUEST_ID, request_id),))
             if not traced or not tracing.on():
                 return await inner(request, context)
@@ -34,5 +35,5 @@ class Incoming(UnaryReplyInterceptor):
 
 def carried() -> Metadata:
     """Metadata for a call to another part."""
-    request_id = logs.request_id()
-    return ((logs.REQUEST_ID, request_id), *tracing.carried()) if request_id else tracing.carried()
+    ids = ((logs.REQUEST_ID, logs.request_id()), (logs.JOINED, logs.joined()))
+    return (*((name, value) for name, value in ids if value), *tracing.carried())

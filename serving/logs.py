@@ -11,9 +11,11 @@ from contextvars import ContextVar
 from typing import Literal
 
 REQUEST_ID = "x-request-id"
+JOINED = "x-joined-request-ids"  # those of further calls that one call is made for, parted by commas
 ANSWERED = logging.getLogger("siftline.answered")
 
 _ACCEPTED = re.compile(r"[\x21-\x7e]{1,128}")
+_ACCEPTED_JOINED = re.compile(r"[\x21-\x7e]{1,4096}")
 _FACTS: ContextVar[Mapping[str, str]] = ContextVar("facts", default={})  # noqa: B039 never changed, always replaced
 
 
@@ -24,9 +26,20 @@ def begin(given: str) -> str:
     return request_id
 
 
+def join(given: str) -> None:
+    """The call that has begun is made for these further ones, too."""
+    if _ACCEPTED_JOINED.fullmatch(given):
+        note(joined_request_ids=given)
+
+
 def request_id() -> str:
     """Of the call that is going on, empty outside of calls."""
     return _FACTS.get().get("request_id", "")
+
+
+def joined() -> str:
+    """Request ids of further calls that it is made for."""
+    return _FACTS.get().get("joined_request_ids", "")
 
 
 def note(**facts: str) -> None:
