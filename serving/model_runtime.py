@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 import time
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ class ModelRuntime:
         """What the model's products are computed in: the graph's own quantisation, else what the engine chose."""
         return self.model.quantization or self.info.precision
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         return self.model.fingerprint(self.precision)
 

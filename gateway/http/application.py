@@ -1,6 +1,6 @@
 """All routes as one ASGI application."""
 
-import itertools
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +44,7 @@ class Core:
     health: Health
 
 
-def application(core: Core, keys: Keys | None, settings: GatewaySettings) -> Router:
+def application(core: Core, keys: Keys | None, settings: GatewaySettings) -> "Application":
     """Raises StartupError for a vocabulary that cannot be read."""
     limits = Limits(settings.http_max_body_bytes, settings.default_deadline_s)
     models = Models(core.embed, core.rerank, TokenIds(core.embed, settings.openai_vocabulary))
@@ -59,12 +59,23 @@ def application(core: Core, keys: Keys | None, settings: GatewaySettings) -> Rou
     endpoints += [Endpoint(each, OWN, None, limits) for each in site.operations()]
     described = document(endpoints, keyed=keys is not None)
     endpoints += [Endpoint(each, OWN, None, limits) for each in pages.operations(described)]
-    by_path = itertools.groupby(
-        sorted(endpoints, key=lambda each: each.operation.path), lambda each: each.operation.path
-    )
-    routes = [Route(path, _Methods(list(group), limits)) for path, group in by_path]
-    nowhere = Operation("*", "unknown", None, _no_route)
-    return Router(routes, redirect_slashes=False, default=Endpoint(nowhere, OWN, None, limits))
+    return Application(endpoints, limits)
+
+
+class Application:
+    """Finds the endpoint: by the path, or where it has {names} by trying one after the other."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], limits: Limits) -> None:
+        by_path: dict[str, list[Endpoint]] = defaultdict(list)
+        for each in endpoints:
+            by_path[each.operation.path].append(each)
+        self._paths = {path: _Methods(those, limits) for path, those in by_path.items()}
+        named = [Route(path, methods) for path, methods in sorted(self._paths.items()) if "{" in path]
+        nowhere = Operation("*", "unknown", None, _no_route)
+        self._named = Router(named, redirect_slashes=False, default=Endpoint(nowhere, OWN, None, limits))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._paths.get(scope["path"], self._named)(scope, receive, send)
 
 
 class _Methods:
