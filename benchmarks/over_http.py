@@ -58,6 +58,7 @@ async def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0, help="of one run")
     parser.add_argument("--without-infinity", action="store_true")
+    parser.add_argument("--workloads", nargs="*", default=[name for name, _ in QUESTIONS])
     options = parser.parse_args()
     bench = plan.Bench.open()
     embed = plan.service("embed")
@@ -71,7 +72,7 @@ async def main() -> None:
     ratios: list[dict[str, Any]] = []
     async with running(embed, gateway, ours, *(other for name, other in others.items() if name != "gateway")):
         for name, against in QUESTIONS:
-            if against not in others:
+            if against not in others or name not in options.workloads:
                 continue
             found = await compare(ours, others[against], bench.workload(name), options.pairs, options.seconds)
             runs += found
