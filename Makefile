@@ -54,7 +54,7 @@ format: .venv/dev.stamp
 # Needs a machine that does nothing else; see benchmarks/README.md.
 bench: .venv/dev.stamp bench-peers
 	@$(BIN)/python -m export --defaults
-	@for question in throughput open_loop ladder overlap report; do $(BIN)/python -m benchmarks.$$question || exit 1; done
+	@for question in throughput over_http open_loop ladder overlap report; do $(BIN)/python -m benchmarks.$$question || exit 1; done
 
 bench-peers: build/bench-venv/peers.stamp
 
