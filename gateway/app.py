@@ -17,6 +17,7 @@ from gateway.auth.interceptor import Authorization
 from gateway.auth.keys import Keys
 from gateway.cache_contents import CacheContents
 from gateway.chunking import Chunker
+from gateway.chunks import Chunks
 from gateway.clients import EmbedClient, RerankClient, Service
 from gateway.dialects import tei_pb2, tei_pb2_grpc
 from gateway.embedder import Embedder
@@ -122,8 +123,8 @@ class App:
 
     def _servicers(self) -> Core:
         settings = self._settings
-        chunker = Chunker(self._embed, self._index, settings.upsert_patience_s)
-        ingest = Ingest(self._registry, self._index, self._embedder, chunker, settings)
+        chunker, chunks = Chunker(self._embed, settings.upsert_patience_s), Chunks(self._index)
+        ingest = Ingest(self._registry, self._index, self._embedder, chunker, chunks, settings)
         self._reranking = Reranking(self._rerank, settings.rerank_budget_s)
         self._recalling = Recalling(
             self._index,
@@ -135,7 +136,7 @@ class App:
         timeout_s = settings.index_timeout_s
         rebuild = Rebuild(self._index.redis, self._index, self._registry, timeout_s)
         reindex = Reindex(self._registry, self._index, rebuild, self._embed, ingest, timeout_s)
-        searching = SearchServicer(settings, self._registry, self._index, self._embed, ingest, search, reindex)
+        searching = SearchServicer(settings, self._registry, self._index, chunks, self._embed, ingest, search, reindex)
         embedding = EmbedServicer(self._embedder, self._embed, settings)
         scoring = RerankServicer(self._rerank, settings)
         return Core(

@@ -1,34 +1,34 @@
 """Long documents as chunks: overlapping windows of the model's tokens, each a document that names its parent."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
 from gateway.intake import Intake
-from gateway.metadata import Incoming, Json, fit, read, written
+from gateway.metadata import Incoming, Json, fit, written
 from gateway.patience import patiently
-from gateway.recall import Collection, Recall
+from gateway.recall import Collection
 from gateway.validation import MAX_ID_BYTES
 from serving.errors import InvalidArgument
 from siftline.chunking import Chunking
 from siftline.embed.v1 import embed_pb2
 
 PARENT = "parent"  # metadata of a chunk: its document's id,
-PLACE, COUNT = "chunk", "chunks"  # its place among that document's chunks, from 0, and how many there are
+PLACE, COUNT = "chunk", "chunks"  # its place among that document's chunks, from 0, and how many there are,
+DIGEST = "parent_digest"  # and what tells whether it was cut from the same document in the same way
 
 _TOGETHER = 1 << 20  # characters of text whose tokens are asked for in one call: a reply is many times as long
-_MOST = 1 << 18  # chunks of a document: no text has more
-_PAGE = 1000
 
 
 class Chunker:
     """Ids of chunks are ID#0, ID#1, ...; each has its document's title and metadata."""
 
-    def __init__(self, client: EmbedClient, index: Recall, patience_s: float) -> None:
+    def __init__(self, client: EmbedClient, patience_s: float) -> None:
         self._client = client
-        self._index = index
         self._patience_s = patience_s
 
     async def cut(
@@ -44,18 +44,6 @@ class Chunker:
                 look = partial(_chunks, collection, one, tokens, size)
                 chunks += intake.take(one.place, one.document.id, look) or []
         return chunks
-
-    async def trim(self, collection: Collection, chunks: Sequence[Incoming], deadline: Deadline) -> None:
-        """Removes what documents have beyond these chunks, from when they were longer."""
-        counts = {one.document.id: _count(one.metadata) for one in chunks if one.metadata[PLACE] == 0}
-        held = await self._index.get(collection, list(counts), deadline.require()) if counts else []
-        superfluous = [
-            f"{one.id.removesuffix('#0')}#{place}"
-            for one in held
-            for place in range(counts[one.id], _count(read(one.metadata)))
-        ]
-        for at in range(0, len(superfluous), _PAGE):
-            await self._index.delete(collection, superfluous[at : at + _PAGE], deadline.require())
 
 
 def windows(text: str, tokens: Sequence[tuple[int, int]], size: Chunking) -> Iterator[str]:
@@ -75,17 +63,19 @@ def _chunks(
     if len(f"{document.id}#{len(texts) - 1}".encode()) > MAX_ID_BYTES:
         raise InvalidArgument("id", f"with the number of a chunk it is longer than the limit of {MAX_ID_BYTES} bytes")
     chunks = []
+    parent: dict[str, Json] = {PARENT: document.id, COUNT: len(texts), DIGEST: digest(incoming, size)}
     for place, text in enumerate(texts):
-        metadata = {**incoming.metadata, PARENT: document.id, PLACE: place, COUNT: len(texts)}
+        metadata = {**incoming.metadata, **parent, PLACE: place}
         chunk = replace(document, id=f"{document.id}#{place}", text=text, metadata=written(metadata))
         chunks.append(fit(collection, Incoming(chunk, metadata, incoming.place)))
     return chunks
 
 
-def _count(metadata: Mapping[str, Json]) -> int:
-    """Of a chunk's metadata; 0 for what is none."""
-    count = metadata.get(COUNT)
-    return min(int(count), _MOST) if isinstance(count, int | float) and PARENT in metadata else 0
+def digest(incoming: Incoming, size: Chunking) -> str:
+    """Of a document and of how it is cut."""
+    document = incoming.document
+    parts = [document.id, document.title, document.text, incoming.metadata, size.tokens, size.overlap]
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _together(documents: Sequence[Incoming], limit: int) -> Iterator[list[Incoming]]:

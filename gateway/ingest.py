@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from gateway.chunking import Chunker
+from gateway.chunking import PARENT, Chunker
+from gateway.chunks import Chunks
 from gateway.deadline import Deadline
 from gateway.embedder import Embedder
 from gateway.embedding_value import Row
@@ -23,11 +24,15 @@ from siftline.embed.v1 import embed_pb2
 
 @dataclass(slots=True)
 class Stored:
-    """What was acknowledged. `tokens` of the texts that were embedded; `reused` documents kept their stored vector."""
+    """What was acknowledged. `tokens` of the texts that were embedded; `reused` documents kept their stored vector.
+
+    `unchanged`: documents of which every chunk was there already, as it is.
+    """
 
     documents: int = 0
     tokens: int = 0
     reused: int = 0
+    unchanged: int = 0
 
 
 @dataclass(slots=True)
@@ -62,12 +67,19 @@ class Ingest:
     """Batches are embedded several at a time and stored one by one: of two documents of one id the later stays."""
 
     def __init__(
-        self, registry: Registry, index: Recall, embedder: Embedder, chunker: Chunker, settings: GatewaySettings
+        self,
+        registry: Registry,
+        index: Recall,
+        embedder: Embedder,
+        chunker: Chunker,
+        chunks: Chunks,
+        settings: GatewaySettings,
     ) -> None:
         self._registry = registry
         self._index = index
         self._embedder = embedder
         self._chunker = chunker
+        self._chunks = chunks
         self._settings = settings
 
     async def run(
@@ -106,7 +118,7 @@ class Ingest:
             async for some in arriving:
                 documents = fitting(target.collection, some, intake)
                 if target.chunking is not None:
-                    documents = await self._cut(target, documents, target.chunking, intake)
+                    documents = await self._cut(target, documents, target.chunking, intake, waiting)
                 for at in range(0, len(documents), size):
                     waiting.append(self._start(target, documents[at : at + size]))
                     if len(waiting) > self._settings.upsert_overlap:
@@ -120,9 +132,18 @@ class Ingest:
         return target.stored
 
     async def _cut(
-        self, target: _Target, documents: Sequence[Incoming], size: Chunking, intake: Intake
+        self,
+        target: _Target,
+        documents: Sequence[Incoming],
+        size: Chunking,
+        intake: Intake,
+        waiting: Sequence[_Batch],
     ) -> list[Incoming]:
-        return await self._chunker.cut(target.collection, documents, size, target.deadline, intake)
+        """Chunks of the documents that are not stored so already. What waits to be stored may change that."""
+        under_way = {str(one.metadata[PARENT]) for batch in waiting for one in batch.incoming}
+        lacking = await self._chunks.lacking(target.collection, documents, size, under_way, target.deadline)
+        target.stored.unchanged += len(documents) - len(lacking)
+        return await self._chunker.cut(target.collection, lacking, size, target.deadline, intake)
 
     def _start(self, target: _Target, incoming: Sequence[Incoming]) -> _Batch:
         async def attempt() -> _Vectors:
@@ -176,8 +197,9 @@ class Ingest:
         pairs = zip(incoming, vectors, strict=True)
         documents = [indexed(target.collection, one, vector) for one, vector in pairs]
         try:
-            if target.chunking is not None:  # before the first chunk is replaced, which knows how many there were
-                await self._chunker.trim(target.collection, incoming, target.deadline)
+            # before the first chunk is replaced, which knows how many there were
+            cut = target.chunking is not None
+            await self._chunks.trim(target.collection, incoming, cut=cut, deadline=target.deadline)
             await self._index.upsert(target.collection, documents, target.deadline.require(), target.durable)
         except Frozen:
             target.collection = target.source = await self._registry.get(target.collection.name)

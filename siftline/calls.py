@@ -194,7 +194,7 @@ def upsert(
         f"{SEARCH}Upsert",
         request,
         search_pb2.UpsertResponse,
-        lambda response: results.Upserted(response.upserted, response.tokens, response.reused),
+        lambda response: results.Upserted(response.upserted, response.tokens, response.reused, response.unchanged),
     )
 
 
@@ -210,7 +210,7 @@ def get(collection: str, ids: Sequence[str]) -> Call[list[Document]]:
 
 
 def delete(collection: str, ids: Sequence[str]) -> Call[int]:
-    """How many of the documents there were; they are gone."""
+    """How many of the documents there were, or chunks of them; they are gone."""
     request = search_pb2.DeleteRequest(collection=collection, ids=_strings("ids", ids))
     return Call(f"{SEARCH}Delete", request, search_pb2.DeleteResponse, lambda response: int(response.deleted))
 

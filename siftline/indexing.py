@@ -53,7 +53,7 @@ async def index(
 ) -> Progress:
     """Upserts those of the documents that the collection lacks or holds otherwise.
 
-    With `chunking` all of them, as chunks: only the gateway knows these, and keeps the vectors of those that it has.
+    With `chunking` they are sent all, as only the gateway knows the chunks; it leaves alone what is stored so already.
 
     A collection that does not exist is created, with `fields` to filter by, words stemmed by the rules of `language`.
     Raises SiftlineError for what the server refuses; all that was reported as written is durable.
@@ -92,11 +92,13 @@ async def _step(
     client: AsyncClient, collection: str, batch: list[Document], chunking: Chunking | None, progress: Progress
 ) -> None:
     changed = batch if chunking else await _changed(client, collection, batch)
+    written = len(changed)
     if changed:
         done = await _patiently(lambda: client.upsert(collection, changed, chunking=chunking))
         progress.tokens += done.tokens
-    progress.written += len(changed)
-    progress.unchanged += len(batch) - len(changed)
+        written -= done.unchanged
+    progress.written += written
+    progress.unchanged += len(batch) - written
 
 
 async def _changed(client: AsyncClient, collection: str, batch: list[Document]) -> list[Document]:

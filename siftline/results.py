@@ -111,11 +111,13 @@ class Collection:
 
 @dataclass(frozen=True)
 class Upserted:
-    """reused: documents whose text was stored already, so that their vectors were kept."""
+    """reused: documents whose text was stored already, so that their vectors were kept. unchanged: documents that were
+    stored already as the same chunks, and are not counted otherwise."""
 
     upserted: int
     tokens: int
     reused: int
+    unchanged: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from gateway import estimate, validation
 from gateway.admission import Admission
 from gateway.api import convert, documents
 from gateway.caller import CALLER
+from gateway.chunks import Chunks
 from gateway.clients import EmbedClient
 from gateway.deadline import Deadline
 from gateway.ingest import Ingest
@@ -31,6 +32,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         settings: GatewaySettings,
         registry: Registry,
         index: Recall,
+        chunks: Chunks,
         client: EmbedClient,
         ingest: Ingest,
         search: Search,
@@ -39,6 +41,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._settings = settings
         self._registry = registry
         self._index = index
+        self._chunks = chunks
         self._client = client
         self._ingest = ingest
         self._search = search
@@ -133,6 +136,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             reused=stored.reused,
             errors=convert.errors(intake),
             skipped=intake.skipped,
+            unchanged=stored.unchanged,
         )
 
     async def UpsertStream(
@@ -154,6 +158,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             reused=stored.reused,
             errors=convert.errors(intake),
             skipped=intake.skipped,
+            unchanged=stored.unchanged,
         )
 
     async def Delete(self, request: pb.DeleteRequest, context: grpc.aio.ServicerContext) -> pb.DeleteResponse:
@@ -163,7 +168,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
         async def attempt() -> int:
             collection = await self._registry.get(request.collection)
-            return await self._index.delete(collection, request.ids, deadline.require())
+            return await self._chunks.delete(collection, request.ids, deadline)
 
         return pb.DeleteResponse(deleted=await patiently(attempt, self._settings.upsert_patience_s, deadline))
 

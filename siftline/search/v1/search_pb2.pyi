@@ -280,18 +280,20 @@ class UpsertRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ..., skip_invalid: bool = ..., durability: _Optional[_Union[Durability, str]] = ..., chunking: _Optional[_Union[Chunking, _Mapping]] = ...) -> None: ...
 
 class UpsertResponse(_message.Message):
-    __slots__ = ("upserted", "tokens", "reused", "errors", "skipped")
+    __slots__ = ("upserted", "tokens", "reused", "errors", "skipped", "unchanged")
     UPSERTED_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     REUSED_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     upserted: int
     tokens: int
     reused: int
     errors: _containers.RepeatedCompositeFieldContainer[DocumentError]
     skipped: int
-    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[DocumentError, _Mapping]]] = ..., skipped: _Optional[int] = ...) -> None: ...
+    unchanged: int
+    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[DocumentError, _Mapping]]] = ..., skipped: _Optional[int] = ..., unchanged: _Optional[int] = ...) -> None: ...
 
 class UpsertStreamRequest(_message.Message):
     __slots__ = ("collection", "documents", "skip_invalid", "durability", "chunking")
@@ -308,18 +310,20 @@ class UpsertStreamRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ..., skip_invalid: bool = ..., durability: _Optional[_Union[Durability, str]] = ..., chunking: _Optional[_Union[Chunking, _Mapping]] = ...) -> None: ...
 
 class UpsertStreamResponse(_message.Message):
-    __slots__ = ("upserted", "tokens", "reused", "errors", "skipped")
+    __slots__ = ("upserted", "tokens", "reused", "errors", "skipped", "unchanged")
     UPSERTED_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     REUSED_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     upserted: int
     tokens: int
     reused: int
     errors: _containers.RepeatedCompositeFieldContainer[DocumentError]
     skipped: int
-    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[DocumentError, _Mapping]]] = ..., skipped: _Optional[int] = ...) -> None: ...
+    unchanged: int
+    def __init__(self, upserted: _Optional[int] = ..., tokens: _Optional[int] = ..., reused: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[DocumentError, _Mapping]]] = ..., skipped: _Optional[int] = ..., unchanged: _Optional[int] = ...) -> None: ...
 
 class DeleteRequest(_message.Message):
     __slots__ = ("collection", "ids")
