@@ -3,29 +3,17 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from gateway.redis_url import connect, is_cluster
 
-CLUSTER = "cluster+"  # in front of redis:// or rediss://: HOST:PORT is any node
 _SECONDS = 1.0
 
 
 class CacheConnection:
-    """A pool. `url` may hold a user and a password (ACL), and be rediss:// (TLS). Raises ValueError for one that is
-    none."""
+    """A pool. Raises ValueError for a URL that is none."""
 
     def __init__(self, url: str) -> None:
-        self.clustered = url.startswith(CLUSTER)
-        kind = redis.RedisCluster if self.clustered else redis.Redis
-        self._redis: Any = kind.from_url(
-            url.removeprefix(CLUSTER),
-            protocol=2,
-            socket_timeout=_SECONDS,
-            socket_connect_timeout=_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=256,
-        )
+        self.clustered = is_cluster(url)
+        self._redis = connect(url, _SECONDS)
 
     async def mget(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         """Values in the order of the keys: one command, or one for each slot, side by side."""

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from redis.exceptions import RedisError
-
 from gateway.cache_connection import CacheConnection
 from gateway.embedding_key import fingerprint_of, prefix_of
+from gateway.redis_url import FAILURES
 from serving.errors import DeadlineExceeded, Unavailable
 
 _PAGE = 1000
@@ -64,5 +63,5 @@ async def _answering(timeout_s: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise DeadlineExceeded("cache: not all of it was seen in time") from error
-    except (RedisError, OSError) as error:
+    except FAILURES as error:
         raise Unavailable(f"cache: can't be reached ({type(error).__name__})") from error

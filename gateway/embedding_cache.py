@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextvars import Context
 from typing import Any, NamedTuple
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway import metrics
@@ -18,6 +18,7 @@ from gateway.breaker import Breaker
 from gateway.cache_connection import CacheConnection
 from gateway.embedding_key import claim_on
 from gateway.embedding_value import Row, decode, encode
+from gateway.redis_url import FAILURES
 from gateway.tasks import end
 from serving import tracing
 
@@ -151,7 +152,7 @@ class EmbeddingCache:
         try:
             async with asyncio.timeout(budget):
                 result = await call(argument)
-        except (RedisError, OSError, TimeoutError, ValueError) as error:
+        except (*FAILURES, ValueError) as error:
             if breaker.failed():
                 log.warning("embedding cache: %s fails (%s), going on without", operation, type(error).__name__)
             metrics.CACHE_FAILURES.labels(operation, _kind(error)).inc()

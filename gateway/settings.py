@@ -6,7 +6,6 @@ from typing import ClassVar
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from gateway.cache_connection import CLUSTER
 from serving.settings import ServerSettings
 
 
@@ -59,7 +58,7 @@ class GatewaySettings(ServerSettings):
     )
     quota_url: str = Field(
         "",
-        description="Redis of the keys' quotas; empty takes the cache's; without, or in a cluster, each counts alone",
+        description="Redis of the keys' quotas; empty takes the cache's; without one, each gateway counts alone",
     )
     default_deadline_s: float = Field(
         30.0, gt=0, description="time for a call whose client set no deadline; lower it to shed lost callers sooner"
@@ -143,8 +142,7 @@ class GatewaySettings(ServerSettings):
 
     @property
     def url_of_quotas(self) -> str:
-        """A key's quotas are changed together, which a cluster can't."""
-        return self.quota_url or ("" if self.cache_url.startswith(CLUSTER) else self.cache_url)
+        return self.quota_url or self.cache_url
 
     @property
     def worker_changes(self) -> dict[str, object]:

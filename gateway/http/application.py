@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.routing import Route, Router
 
 from gateway.api.embed import EmbedServicer
@@ -32,6 +33,15 @@ from gateway.page import site
 from gateway.settings import GatewaySettings
 from serving.errors import InvalidArgument, NotFound
 from serving.health import Health
+
+
+class _Path(PathConvertor):
+    """With line breaks too, so that what is wrong with such a path is said in the route's dialect."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("path", _Path())
 
 
 @dataclass(frozen=True, slots=True)

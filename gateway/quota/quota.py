@@ -4,8 +4,6 @@ import asyncio
 import logging
 from typing import Any, Literal
 
-from redis.exceptions import RedisError
-
 from gateway import metrics
 from gateway.breaker import Breaker
 from gateway.caller import Caller
@@ -13,6 +11,7 @@ from gateway.estimate import BYTES_PER_TOKEN
 from gateway.quota.buckets import Buckets
 from gateway.quota.limits import Refused
 from gateway.quota.redis_buckets import RedisBuckets
+from gateway.redis_url import FAILURES
 from serving import tracing
 from serving.errors import QuotaExceeded
 
@@ -60,7 +59,7 @@ class Quota:
                     with tracing.span(f"quota {operation}"):
                         async with asyncio.timeout(_TIMEOUT_S):
                             answer = await getattr(self._shared, operation)(*arguments)
-                except (RedisError, OSError, TimeoutError) as error:
+                except FAILURES as error:
                     if self._breaker.failed():
                         log.warning("quotas: Redis fails (%s), counting here meanwhile", type(error).__name__)
                 else:

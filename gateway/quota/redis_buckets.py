@@ -3,11 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
 from gateway.quota.limits import Charge, Refused
+from gateway.redis_url import connect
 
 # By Redis's own clock. ARGV: of each bucket the cost and the window, in seconds.
 _TAKE = """
@@ -40,14 +37,7 @@ class RedisBuckets:
     """As Buckets; both calls may raise what redis raises. Raises ValueError for a URL that is none."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=256,
-        )
+        self._redis = connect(url, timeout_s)
         self._take = self._redis.register_script(_TAKE)
         self._correct = self._redis.register_script(_CORRECT)
 

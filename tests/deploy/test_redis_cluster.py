@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from gateway.cache_connection import CLUSTER, CacheConnection
+from gateway.cache_connection import CacheConnection
+from gateway.redis_url import CLUSTER
 from local.redis import embedded_command
 from tests.deploy import rehearsal
 from tests.deploy.manifests import Container, build, containers, environment

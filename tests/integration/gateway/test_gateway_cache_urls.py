@@ -1,27 +1,35 @@
-"""The cache behind a cluster, and behind a user with a password."""
+"""The cache and the quotas in a cluster, over TLS too; the cache behind a user with a password."""
 
 import asyncio
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+import trustme
 
+from gateway import metrics
+from gateway.quota import quota
 from local.redis import embedded_command
 from siftline.embed.v1 import embed_pb2
+from tests.integration.gateway.test_gateway_quotas import keys_file, refusal
+from tests.running import certificates
 from tests.running.model_service import free_port
+from tests.running.tls_proxy import tls_in_front_of
 
 NODES, SLOTS = 3, 16384
 READY_SECONDS = 20.0
 TEXTS = [f"text {n}" for n in range(60)]
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[list[int]]:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
     """Three masters that share the slots; their ports."""
+    tmp_path = tmp_path_factory.mktemp("cluster")
     ports = [free_port() for _ in range(NODES)]
     processes = []
     try:
@@ -88,6 +96,79 @@ async def test_a_cluster(gateways: Any, redis_server: Any, cluster: list[int]) -
         while sum(held := [_entries(port) for port in cluster]) != len(TEXTS):  # until the claims are gone
             await asyncio.sleep(0.05)
     assert all(held), "every node has its share"
+
+
+@pytest.fixture
+def patient_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they do without Redis is tested elsewhere."""
+    monkeypatch.setattr(quota, "_TIMEOUT_S", 5.0)
+
+
+@pytest.mark.usefixtures("patient_quotas")
+async def test_quotas_in_a_cluster(gateways: Any, redis_server: Any, cluster: list[int], tmp_path: Path) -> None:
+    """Both of a key's buckets are on one node, where a script may change them together."""
+    quotas = "requests_per_second = 0.05\ntokens_per_minute = 1000"
+    keys = keys_file(tmp_path, **{f"key{number}": quotas for number in range(8)})
+    settings = {"keys_file": keys, "cache_url": f"cluster+redis://127.0.0.1:{cluster[0]}"}
+    both = [await gateways.start(redis_server.url, **settings) for _ in range(2)]
+    request = embed_pb2.EmbedRequest(texts=["a"])
+    for number in range(8):
+        assert await refusal(both[0], f"key{number}", request) is None
+        assert await refusal(both[1], f"key{number}", request) is not None
+    assert sum(1 for port in cluster if _holds_quotas(port)) > 1
+
+
+def _holds_quotas(port: int) -> bool:
+    with redis.Redis(port=port, protocol=2) as node:
+        return bool(list(node.scan_iter("siftline:quota:*")))
+
+
+@pytest.mark.usefixtures("patient_quotas")
+async def test_a_cluster_over_tls_as_a_user(
+    gateways: Any, redis_server: Any, cluster: list[int], tmp_path: Path
+) -> None:
+    """Nodes tell callers of each other by the ports that speak TLS."""
+    files = certificates.files(tmp_path, trustme.CA())
+    async with AsyncExitStack() as lines:
+        secure = [await lines.enter_async_context(tls_in_front_of(port, files)) for port in cluster]
+        lines.callback(_announce, cluster, [0] * NODES)
+        _announce(cluster, secure)
+        known = f"ssl_ca_certs={files.ca}&ssl_certfile={files.cert}&ssl_keyfile={files.key}"
+        url = f"cluster+rediss://shop:pass%20word@127.0.0.1:{secure[0]}?{known}"
+        keys = keys_file(tmp_path, few="requests_per_second = 0.05", free="")
+        gateway = await gateways.start(redis_server.url, cache_url=url, cache_budget_s=2.0, keys_file=keys)
+        request, before = embed_pb2.EmbedRequest(texts=TEXTS[:9]), metrics.QUOTA_ALONE._value.get()
+        assert await refusal(gateway, "few", request) is None
+        assert await refusal(gateway, "few", request) is not None
+        assert metrics.QUOTA_ALONE._value.get() == before
+        async with asyncio.timeout(60):
+            while (await gateway.embeds.Embed(request, metadata=(("x-api-key", "free"),))).cached < 9:
+                await asyncio.sleep(0.05)
+
+
+def _announce(ports: list[int], announced: list[int]) -> None:
+    """Until every node has heard it. 0 is the port that a node has."""
+    clients = [redis.Redis(port=port, protocol=2) for port in ports]
+    for client, to_tell in zip(clients, announced, strict=True):
+        client.config_set("cluster-announce-port", to_tell)
+        client.execute_command("ACL", "SETUSER", "shop", "on", ">pass word", "~*", "&*", "+@all")
+    told = [to_tell or port for port, to_tell in zip(ports, announced, strict=True)]
+    _until(lambda: all(_known(client) == sorted(told) for client in clients))
+    for client in clients:
+        client.close()
+
+
+def _known(client: redis.Redis) -> list[int]:
+    return sorted(masters[2][1] for masters in client.execute_command("CLUSTER", "SLOTS"))
+
+
+async def test_a_cluster_that_is_away(gateways: Any, redis_server: Any, tmp_path: Path) -> None:
+    keys = keys_file(tmp_path, few="requests_per_second = 0.05")
+    url = f"cluster+redis://127.0.0.1:{free_port()}"
+    gateway = await gateways.start(redis_server.url, cache_url=url, keys_file=keys)
+    request = embed_pb2.EmbedRequest(texts=["a"])
+    assert await refusal(gateway, "few", request) is None
+    assert await refusal(gateway, "few", request) is not None
 
 
 def _entries(port: int) -> int:

@@ -126,6 +126,11 @@ async def test_overload_says_when_to_come_back_in_every_dialect(gateway: Gateway
             assert reply["error"]["type"] == "rate_limit_error"
 
 
+async def test_a_line_break_in_a_path_is_answered_in_the_dialect(gateway: Gateway) -> None:
+    status, reply, _ = await ask(gateway, "GET", "/v1/models/no%0Asuch")
+    assert (status, reply["error"]["type"]) == (404, "invalid_request_error")
+
+
 async def test_down_is_503_and_late_is_504(gateway: Gateway) -> None:
     gateway.embed.faults.error = Unavailable("down")
     status, reply, _ = await ask(gateway, "POST", "/embed", {"inputs": "y1"})
