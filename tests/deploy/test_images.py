@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import serving.triton_installation
@@ -95,6 +96,17 @@ def test_the_gateway_image_runs(stages: Path) -> None:
         assert process.wait(30) == 0, (stages / "log").read_text()
     finally:
         process.kill()
+    _rolls_out(image)
+
+
+def _rolls_out(image: rehearsal.Image) -> None:
+    """The Job's command is in the image; here its names lead nowhere."""
+    job = yaml.safe_load((ROOT / "deploy/k8s/rollout-job.yaml").read_text())
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    image.entrypoint = [*container["command"], *container["args"]]
+    assert rehearsal.start(image, {}, {}, ("/tmp",), {}).wait(60) == 1
+    said = (image.root.parent / "log").read_text()
+    assert said == "siftline: --replicas: 'dns:///siftline-rerank:50051' is no HOST:PORT that leads anywhere\n"
 
 
 @pytest.fixture

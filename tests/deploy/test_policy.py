@@ -114,6 +114,7 @@ def test_workloads_have_a_disruption_budget(combination: str) -> None:
             b for b in of_kind(objects, "PodDisruptionBudget") if selects(b["spec"]["selector"], pod_labels(workload))
         ]
         assert len(budgets) == 1, name(workload)
+        assert budgets[0]["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "a broken pod would hold up a drain"
 
 
 def test_replicas_are_spread(combination: str) -> None:

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +35,13 @@ def flags(files: Files, prefix: str = "") -> tuple[str, ...]:
     return (f"{trusted}={files.ca}", f"--{prefix}tls-cert={files.cert}", f"--{prefix}tls-key={files.key}")
 
 
-@contextmanager
-def stopped(process: RunningService) -> Iterator[RunningService]:
+@asynccontextmanager
+async def stopped(process: RunningService) -> AsyncIterator[RunningService]:
     try:
         yield process
     finally:
         process.process.terminate()
-        process.process.wait(30)
+        await asyncio.to_thread(process.process.wait, 30)  # its connections end here, in this event loop
 
 
 @dataclass
@@ -104,7 +104,7 @@ async def secured(redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[Se
             f"--http={http}",
             "--model-refresh-s=0.1",
         )
-        with stopped(gateway_process.start(tmp_path, *every)) as process:
+        async with stopped(gateway_process.start(tmp_path, *every)) as process:
             # Probes speak no TLS.
             probed = RunningService(health, process.metrics, process.process, process.log)
             await asyncio.to_thread(probed.wait_until, True, gateway_process.READY_SECONDS)
