@@ -192,7 +192,7 @@ async def _patiently(ask: Ask) -> None:
 
 
 async def shares(replicas: Replicas, ask: Ask) -> dict[str, float]:
-    """The part of CALLS that each replica answered."""
+    """The part that each replica answered of what came of CALLS: the gateway makes one of small ones of one moment."""
     before = replicas.answered()
 
     async def some(first: int) -> None:
@@ -200,7 +200,8 @@ async def shares(replicas: Replicas, ask: Ask) -> dict[str, float]:
             await ask(f"call number {number}")
 
     await asyncio.gather(*(some(first) for first in range(AT_ONCE)))
-    return {host: (calls - before[host]) / CALLS for host, calls in replicas.answered().items()}
+    answered = {host: calls - before[host] for host, calls in replicas.answered().items()}
+    return {host: calls / sum(answered.values()) for host, calls in answered.items()}
 
 
 async def until_even(replicas: Replicas, ask: Ask, count: int) -> None:
