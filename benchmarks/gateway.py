@@ -13,9 +13,12 @@ REDIS_DATA = Path("build/bench/redis")
 
 
 class Gateway(Served):
-    """Embeds through the gateway; `cached` keeps vectors, so that what was asked before is answered from Redis."""
+    """Embeds through the gateway; `cached` keeps vectors, so that what was asked before is answered from Redis.
 
-    def __init__(self, embed: Service, rerank_address: str = "", *, cached: bool) -> None:
+    `claim_s`: how long a gateway's claim to compute a text holds, 0 for none.
+    """
+
+    def __init__(self, embed: Service, rerank_address: str = "", *, cached: bool, claim_s: float = 0.0) -> None:
         self.name = "gateway, cache hit" if cached else "gateway"
         port, self.http_port, self._redis_port, self._metrics = free_ports(4)
         self._address = f"127.0.0.1:{port}"
@@ -29,10 +32,11 @@ class Gateway(Served):
             "rerank": rerank_address,
             "cache-url": url if cached else "",
             "index-url": url,
+            "cache-claim-s": claim_s,
         }
         command = [sys.executable, "-m", "gateway", *(f"--{key}={value}" for key, value in flags.items())]
         self._server = Server("gateway", command)
-        self._redis = Server("redis", redis.embedded_command(self._redis_port, REDIS_DATA / str(cached)))
+        self._redis = Server("redis", redis.embedded_command(self._redis_port, REDIS_DATA / str(port)))
 
     async def start(self) -> None:
         RUN.mkdir(parents=True, exist_ok=True)
