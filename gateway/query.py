@@ -31,6 +31,7 @@ class Query:
     min_probability: float | None = None
     collapse: str = ""
     adaptive: bool = False
+    words_weight: float = 0.5
 
 
 @dataclass(slots=True)

@@ -41,7 +41,7 @@ class Recalling:
                 if query.mode is RecallMode.VECTOR:
                     return [Hit(p, p.vector_rank, p.cosine or 0.0, p.cosine or 0.0) for p in found.nearest]
                 found.matching = await words
-                return await self._fuse(collection, vector, found, query.depth, deadline)
+                return await self._fuse(collection, vector, found, query, deadline)
         except _NoVector:
             found.degraded.append(Degradation.EMBED_UNAVAILABLE)
             return await self._by_words(collection, query, Sought(query.depth, where), deadline, found)
@@ -83,10 +83,10 @@ class Recalling:
         return embedded.rows[0].vector
 
     async def _fuse(
-        self, collection: Collection, vector: bytes, found: Found, depth: int, deadline: Deadline
+        self, collection: Collection, vector: bytes, found: Found, query: Query, deadline: Deadline
     ) -> list[Hit]:
         """Only what is in the joined list is read from the index, once, though both lists may have it."""
-        fused = reciprocal_rank_fusion(found.nearest, found.matching)[:depth]
+        fused = reciprocal_rank_fusion(found.nearest, found.matching, query.words_weight)[: query.depth]
         scores = {passage.document.id: score for passage, score in fused}
         passages = [passage for passage, _ in fused]
         whole = await self._index.complete(collection, vector, passages, deadline.require()) if passages else []

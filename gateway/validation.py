@@ -146,6 +146,8 @@ def search_request(request: search_pb2.SearchRequest) -> None:
         raise InvalidArgument("min_score", "is not a number")
     _probability(request)
     _weight(request.recall_weight)
+    if not 0.0 <= request.words_weight <= 1.0:
+        raise InvalidArgument("words_weight", f"{request.words_weight} is not between 0 and 1")
     filter_text(request.filter)
     check_text("collapse", request.collapse, MAX_FIELD_BYTES, empty=True)
 

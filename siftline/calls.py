@@ -139,7 +139,8 @@ class SearchOptions(TypedDict, total=False):
     names of metadata; none means all. recall_weight: share of the recall score in the final order. min_probability:
     leave out passages whose calibrated probability is less. budget_ms: time after which the second stage is cut off.
     collapse: name of a metadata field, of whose values each is shown once. explain: both lists of the first stage too.
-    adaptive: rerank part after part, and stop after one that changed nothing in the top_k."""
+    adaptive: rerank part after part, and stop after one that changed nothing in the top_k. words_weight: share of the
+    BM25 list in that of recall "hybrid", 0 to 1; None for both alike."""
 
     top_k: int
     recall_depth: int
@@ -154,6 +155,7 @@ class SearchOptions(TypedDict, total=False):
     collapse: str
     explain: bool
     adaptive: bool
+    words_weight: float | None
 
 
 def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Call[results.SearchResult]:
@@ -175,6 +177,7 @@ def search(collection: str, query: str, **options: Unpack[SearchOptions]) -> Cal
         collapse=options.get("collapse", ""),
         explain=options.get("explain", False),
         adaptive=options.get("adaptive", False),
+        words_weight=options.get("words_weight"),
     )
     return Call(f"{SEARCH}Search", request, search_pb2.SearchResponse, reading.search_result)
 

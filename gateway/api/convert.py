@@ -96,6 +96,7 @@ def query(request: pb.SearchRequest) -> Query:
         min_probability=request.min_probability if request.HasField("min_probability") else None,
         collapse=request.collapse,
         adaptive=request.adaptive,
+        words_weight=request.words_weight if request.HasField("words_weight") else 0.5,
     )
 
 

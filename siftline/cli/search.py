@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recall-depth", type=int, default=0, help="how many passages to rerank (default: the server's)"
     )
     parser.add_argument("--recall", choices=("vector", "bm25", "hybrid"), default="vector", help="default %(default)s")
+    parser.add_argument("--words-weight", type=float, help="share of the BM25 list with --recall hybrid (default: 0.5)")
     parser.add_argument("--no-rerank", action="store_true", help="recall order, without the second stage")
     parser.add_argument("--filter", default="", help='on metadata, for example: kind = "function"')
     parser.add_argument("--min-score", type=float, help="leave out passages that score less")
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
             top_k=options.top_k,
             recall_depth=options.recall_depth,
             recall=options.recall,
+            words_weight=options.words_weight,
             rerank=not options.no_rerank,
             filter=options.filter,
             min_score=options.min_score,

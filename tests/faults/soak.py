@@ -38,6 +38,7 @@ CACHE_BYTES = 2 * MEGABYTE  # of entries: the cache is full after the warm-up, a
 PATIENCE = 60.0  # with a part that is silent, as where it is deployed
 SHARED_MEMORY = "/dev/shm/siftline-"
 CALLS_TASKS = 20  # of calls that are in flight when a sample is taken
+SMALL_HEAP = 4.0  # MB that an allocator may scatter over an hour, whatever is in use: of 15 MB it is a quarter
 CODES = {"OK", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}  # others use the machine too
 TASKS = "siftline_tasks "
 
@@ -69,7 +70,8 @@ class Growth:
     def grew(self) -> bool:
         a, b = self.first, self.last
         counted = b.files > a.files + 2 or b.threads > a.threads or b.segments > a.segments
-        return counted or b.tasks > a.tasks + CALLS_TASKS or self.share > 0.02
+        larger = self.share > 0.02 and b.resident > a.resident + SMALL_HEAP
+        return counted or larger or b.tasks > a.tasks + CALLS_TASKS
 
     def line(self) -> str:
         a, b = self.first, self.last

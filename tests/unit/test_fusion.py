@@ -24,3 +24,11 @@ def test_ties_are_broken_by_id() -> None:
 
 def test_empty_lists() -> None:
     assert reciprocal_rank_fusion([], []) == []
+
+
+@pytest.mark.parametrize(("weight", "order"), [(0.0, "ab"), (0.4, "ab"), (0.6, "ba"), (1.0, "ba")])
+def test_the_list_of_more_weight_decides(weight: float, order: str) -> None:
+    nearest = [Passage(Document(name, ""), vector_rank=rank) for rank, name in enumerate("ab", 1)]
+    words = [Passage(Document(name, ""), text_rank=rank) for rank, name in enumerate("ba", 1)]
+    fused = reciprocal_rank_fusion(nearest, words, weight)
+    assert "".join(passage.document.id for passage, _ in fused) == order

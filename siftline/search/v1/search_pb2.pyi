@@ -368,7 +368,7 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall", "budget_ms", "min_probability", "collapse", "explain", "adaptive")
+    __slots__ = ("collection", "query", "top_k", "recall_depth", "rerank", "min_score", "filter", "return_fields", "recall_weight", "recall", "budget_ms", "min_probability", "collapse", "explain", "adaptive", "words_weight")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -384,6 +384,7 @@ class SearchRequest(_message.Message):
     COLLAPSE_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     ADAPTIVE_FIELD_NUMBER: _ClassVar[int]
+    WORDS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     top_k: int
@@ -399,7 +400,8 @@ class SearchRequest(_message.Message):
     collapse: str
     explain: bool
     adaptive: bool
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ..., budget_ms: _Optional[int] = ..., min_probability: _Optional[float] = ..., collapse: _Optional[str] = ..., explain: bool = ..., adaptive: bool = ...) -> None: ...
+    words_weight: float
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., recall_depth: _Optional[int] = ..., rerank: _Optional[_Union[RerankMode, str]] = ..., min_score: _Optional[float] = ..., filter: _Optional[str] = ..., return_fields: _Optional[_Iterable[str]] = ..., recall_weight: _Optional[float] = ..., recall: _Optional[_Union[RecallMode, str]] = ..., budget_ms: _Optional[int] = ..., min_probability: _Optional[float] = ..., collapse: _Optional[str] = ..., explain: bool = ..., adaptive: bool = ..., words_weight: _Optional[float] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
     __slots__ = ("hits", "degraded", "timings", "embed_fingerprint", "rerank_fingerprint", "recalled", "reranked", "explanation")

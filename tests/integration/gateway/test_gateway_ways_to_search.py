@@ -146,3 +146,19 @@ async def test_adaptive_reranking_goes_on_while_something_changes(gateway: Any) 
     assert list(reply.degraded) == [pb.DEGRADED_RERANK_OVERLOADED]
     assert reply.reranked == 16
     assert reply.hits[0].HasField("rerank_logit")
+
+
+async def test_the_weight_of_words_in_a_hybrid_search(gateway: Any) -> None:
+    """One document is near the query, the other has its rarest word."""
+    await create(
+        gateway, [document("near", "red cars"), document("word", "rare " + " ".join(f"w{n}" for n in range(40)))]
+    )
+    off = {"recall": pb.RECALL_MODE_HYBRID, "rerank": pb.RERANK_MODE_OFF}
+    query = "red cars rare"
+    by_words = await search(gateway, query, recall=pb.RECALL_MODE_BM25, rerank=pb.RERANK_MODE_OFF)
+    by_vector = await search(gateway, query, rerank=pb.RERANK_MODE_OFF)
+    for weight, like in ((1.0, by_words), (0.0, by_vector)):
+        reply = await search(gateway, query, words_weight=weight, **off)
+        assert [hit.id for hit in reply.hits][: len(like.hits)] == [hit.id for hit in like.hits]
+    with pytest.raises(grpc.aio.AioRpcError, match="words_weight: 1.5 is not between 0 and 1"):
+        await search(gateway, query, words_weight=1.5)
