@@ -76,7 +76,11 @@ def _script() -> str:
 
 def _flags(container: Container, data: Path) -> list[str]:
     data.mkdir(exist_ok=True)
-    return [str(data) if flag == "/data" else flag for flag in container.spec["args"]]
+    own = {
+        "/data": str(data),
+        "5000": "1000",
+    }  # milliseconds after which a node counts as gone: half of the test waits for it
+    return [own.get(flag, flag) for flag in container.spec["args"]]
 
 
 def _is_whole(address: str, addresses: list[str]) -> bool:
