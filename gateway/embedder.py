@@ -148,8 +148,9 @@ def _unpack(response: EmbedResponse) -> Embedded:
     size, vectors = row_bytes(response.dtype, response.dimensions), response.vectors
     if len(vectors) != size * response.count:
         raise Unavailable("embed service: reply of the wrong size")
-    facts = zip(range(0, len(vectors), size), response.token_counts, response.truncated, strict=True)
-    rows = [Row(vectors[at : at + size], tokens, truncated) for at, tokens, truncated in facts]
+    windows = response.windows or [0] * response.count  # a service of an earlier version does not say
+    facts = zip(range(0, len(vectors), size), response.token_counts, response.truncated, windows, strict=True)
+    rows = [Row(vectors[at : at + size], tokens, truncated, read) for at, tokens, truncated, read in facts]
     return Embedded(rows, response.fingerprint, response.dimensions, 0, response.timings)
 
 

@@ -21,6 +21,7 @@ def embeddings(response: embed_pb2.EmbedResponse, dtype: results.Dtype) -> resul
         vectors=flat.reshape(response.count, -1),
         token_counts=tuple(response.token_counts),
         truncated=tuple(response.truncated),
+        windows=tuple(response.windows),
         fingerprint=response.fingerprint,
         cached=response.cached,
         timings=results.EmbedTimings(

@@ -72,6 +72,7 @@ def _response(embedded: Embedded, dtype: "embed_pb2.Dtype") -> EmbedResponse:
         dtype=dtype,
         token_counts=[row.tokens for row in embedded.rows],
         truncated=[row.truncated for row in embedded.rows],
+        windows=[row.windows for row in embedded.rows],
         fingerprint=embedded.fingerprint,
         timings=embedded.timings,
         cached=embedded.cached,

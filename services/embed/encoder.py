@@ -37,7 +37,8 @@ class EncodeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """vectors: bytes of [n, row_bytes]; lengths int32 [n] in tokens; truncated bool [n]; times in seconds.
+    """vectors: bytes of [n, row_bytes]; lengths int32 [n] in tokens; truncated bool [n]; windows int32 [n];
+    times in seconds.
 
     What was not asked for is empty, or None.
     """
@@ -47,6 +48,7 @@ class Encoded:
     multi_vectors: MultiVectors | None
     lengths: NDArray[np.int32]
     truncated: NDArray[np.bool_]
+    windows: Int32
     tokenize_seconds: float
     queue_seconds: float
     compute_seconds: float
@@ -82,6 +84,7 @@ class Encoder:
             self._multi(completed, rows, counts) if Output.MULTI_VECTOR in options.outputs else None,
             np.add.reduceat(rows.lengths, starts(counts)),
             truncated,
+            counts,
             tokenized - started,
             completed.queue_seconds,
             completed.compute_seconds,

@@ -36,6 +36,7 @@ class EmbedModel:
             dtype=request.dtype or embed_pb2.DTYPE_FLOAT32,
             token_counts=encoded.lengths.tolist(),
             truncated=encoded.truncated.tolist(),
+            windows=encoded.windows.tolist(),
             fingerprint=self.runtime.fingerprint,
             sparse=_sparse(encoded.sparse, options.dtype),
             multi_vectors=_multi_vectors(encoded.multi_vectors, options.dtype),

@@ -62,6 +62,7 @@ async def test_windows(channel: grpc.aio.Channel) -> None:
     whole = await embed(channel, texts=[long], outputs=EVERY, truncation="TRUNCATION_WINDOW")
     parts = await embed(channel, texts=[first, rest], outputs=EVERY)
     assert list(whole.token_counts) == [WINDOW + 40 + 4]
+    assert whole.windows == (2,)
     np.testing.assert_allclose(whole.multi_vectors[0], np.concatenate(parts.multi_vectors), atol=NEAR)
     both = [weights(part) for part in parts.sparse]
     for token, weight in weights(whole.sparse[0]).items():

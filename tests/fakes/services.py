@@ -117,6 +117,7 @@ class FakeEmbed(embed_pb2_grpc.EmbedServiceServicer):
             dtype=request.dtype or embed_pb2.DTYPE_FLOAT32,
             token_counts=[min(count, MAX_TOKENS) for count in counts],
             truncated=[count > MAX_TOKENS for count in counts],
+            windows=[1] * len(counts),
             fingerprint=fingerprint,
             sparse=sparse_of(request.texts) if embed_pb2.OUTPUT_SPARSE in request.outputs else None,
         )

@@ -62,9 +62,9 @@ def test_two_lists_of_parts_never_meet(one: list[bytes], two: list[bytes]) -> No
     assert (digest_key("f", one) == digest_key("f", two)) == (one == two)
 
 
-@given(st.binary(max_size=64), st.integers(0, 2**32 - 1), st.booleans())
-def test_what_was_written_is_what_is_read(vector: bytes, tokens: int, truncated: bool) -> None:
-    row = Row(vector, tokens, truncated)
+@given(st.binary(max_size=64), st.integers(0, 2**32 - 1), st.booleans(), st.integers(0, 2**32 - 1))
+def test_what_was_written_is_what_is_read(vector: bytes, tokens: int, truncated: bool, windows: int) -> None:
+    row = Row(vector, tokens, truncated, windows)
     assert decode(b"k", encode(b"k", row), len(vector)) == row
 
 

@@ -91,7 +91,7 @@ class EmbedRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., texts: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[Side, str]] = ..., prompt_name: _Optional[str] = ..., prompt_text: _Optional[str] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., dimensions: _Optional[int] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., prompt_texts: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
-    __slots__ = ("vectors", "count", "dimensions", "dtype", "token_counts", "truncated", "fingerprint", "timings", "cached", "sparse", "multi_vectors")
+    __slots__ = ("vectors", "count", "dimensions", "dtype", "token_counts", "truncated", "fingerprint", "timings", "cached", "sparse", "multi_vectors", "windows")
     VECTORS_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +103,7 @@ class EmbedResponse(_message.Message):
     CACHED_FIELD_NUMBER: _ClassVar[int]
     SPARSE_FIELD_NUMBER: _ClassVar[int]
     MULTI_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
     vectors: bytes
     count: int
     dimensions: int
@@ -114,7 +115,8 @@ class EmbedResponse(_message.Message):
     cached: int
     sparse: SparseVectors
     multi_vectors: MultiVectors
-    def __init__(self, vectors: _Optional[bytes] = ..., count: _Optional[int] = ..., dimensions: _Optional[int] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., fingerprint: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., cached: _Optional[int] = ..., sparse: _Optional[_Union[SparseVectors, _Mapping]] = ..., multi_vectors: _Optional[_Union[MultiVectors, _Mapping]] = ...) -> None: ...
+    windows: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, vectors: _Optional[bytes] = ..., count: _Optional[int] = ..., dimensions: _Optional[int] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., fingerprint: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., cached: _Optional[int] = ..., sparse: _Optional[_Union[SparseVectors, _Mapping]] = ..., multi_vectors: _Optional[_Union[MultiVectors, _Mapping]] = ..., windows: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class SparseVectors(_message.Message):
     __slots__ = ("offsets", "ids", "weights")

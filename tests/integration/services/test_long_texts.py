@@ -23,6 +23,7 @@ def test_the_mean_of_windows_weighted_by_tokens(embed) -> None:
     assert np.abs(vectors(reply)[1] - mean / np.linalg.norm(mean)).max() < SIMILAR
     assert list(reply.truncated) == [False, False]
     assert list(reply.token_counts) == [3, 700 + 3 * 2]
+    assert list(reply.windows) == [1, 3]
 
 
 def test_a_text_that_fits_is_not_touched(embed) -> None:
