@@ -7,14 +7,12 @@ As a script, this file is one of the processes.
 """
 
 import asyncio
-import importlib.util
 import json
 import pickle
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from benchmarks.loops import Run
 from benchmarks.processes import RUN, tree_cpu_seconds
 from benchmarks.systems import System
 from benchmarks.workloads import Request, Workload
+from export import engine
 from serving import served_model
 from serving.batching import Batch, PaddedLayout, Rows
 from serving.batching.rows import take
@@ -92,7 +91,7 @@ class Computer:
         self._model = served_model.load(folder)
         self._tokenizer = self._open_tokenizer(folder)
         version = folder / "repository" / self._model.name / "1"
-        self._session, _ = runner_module(version / "model.py").open_session(version / "model.onnx", "auto", 1)
+        self._session, _ = engine.runner().open_session(version / "model.onnx", ",".join(self._model.precisions), 1)
         edges = length_edges(self._model.max_tokens)
         self._layout = PaddedLayout(self._model.inputs, self._model.pad_token_id, self._model.position_offset, edges)
         self._batch_tokens = batch_tokens
@@ -136,16 +135,6 @@ class Computer:
         tokenizer.no_padding()
         tokenizer.enable_truncation(self._model.max_tokens)
         return tokenizer
-
-
-def runner_module(file: Path) -> Any:
-    """The runner outside of Triton, whose module exists only inside."""
-    sys.modules.setdefault("triton_python_backend_utils", ModuleType("triton_python_backend_utils"))
-    spec = importlib.util.spec_from_file_location("siftline_runner", file)
-    assert spec is not None and spec.loader is not None  # noqa: PT018
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def main() -> None:

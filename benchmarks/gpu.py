@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from transformers import AutoModel
 
 from benchmarks import plan
-from benchmarks.bare_ort import runner_module
 from benchmarks.random_models import BASE, LARGE, SMALL, TINY, Shape
 from benchmarks.report import FOLDER
+from export import engine
 from export.exporter import export
 from export.graph_writer import Wish
 from export.source import Source
@@ -122,11 +122,11 @@ def ceilings(device: torch.device, scale: float) -> dict[str, float]:
 def _bare(out: Path, model: ServedModel, device: torch.device) -> Compute:
     """A session as the service's runner opens it; arrays go in and vectors come back."""
     version = out / model.name / "repository" / model.name / "1"
-    runner, graph = runner_module(version / "model.py"), version / "model.onnx"
+    runner, graph = engine.runner(), version / "model.onnx"
     session, _ = (
         runner.open_session(graph, "fp32", 0)
         if device.type == "cpu"
-        else runner.open_on_gpu(graph, 0, model.precision, "auto", 0)
+        else runner.open_on_gpu(graph, 0, model.precision, model.precision, 0)
     )
     return lambda batch: session.run(["vectors"], batch.arrays)[0]
 

@@ -2,6 +2,7 @@
 
     python -m export SOURCE [--as FAMILY] [--name NAME] [--out build/models]
     python -m export SOURCE --int8 --gate BEIR_DIR BEIR_DIR
+    python -m export SOURCE --precision bf16|fp16|fp32 [--accept]
     python -m export SOURCE --layout packed [--precision fp16|fp32]
     python -m export --defaults [--out build/models]
 
@@ -12,11 +13,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from export import catalogue
 from export.catalogue import CatalogueEntry
 from export.errors import ExportError
 from export.source import Source, locate_hub
+from serving.served_model import EnginePrecision
 
 OUT = Path("build/models")
 
@@ -48,8 +51,12 @@ def _parser() -> argparse.ArgumentParser:
         "--layout", choices=("padded", "packed"), default="padded", help="packed: no padding, for CUDA; as NAME-packed"
     )
     parser.add_argument(
-        "--precision", choices=("fp16", "fp32"), help="of a packed graph (default: fp16 where it is exact enough)"
+        "--precision",
+        choices=("auto", *get_args(EnginePrecision)),
+        default="auto",
+        help="to compute in; one that is not exact enough is refused (default auto: the fastest that is)",
     )
+    parser.add_argument("--accept", action="store_true", help="take --precision even if it is not exact enough")
     parser.add_argument("--int8", action="store_true", help="also write NAME-int8, if it passes the gate")
     parser.add_argument(
         "--gate",
@@ -68,9 +75,10 @@ def _export_source(options: argparse.Namespace) -> None:
     from export.graph_writer import Wish
 
     entry = catalogue.find(options.source)
-    if options.precision and options.layout != "packed":
-        raise ExportError("--precision is of a packed graph; a padded one is computed in what its service is told")
-    wish = Wish(options.layout, options.precision)
+    precision = None if options.precision == "auto" else options.precision
+    if options.accept and precision is None:
+        raise ExportError("--accept: says that a --precision given by name may miss its bounds; there is none")
+    wish = Wish(options.layout, precision, options.accept)
     model = export(_find(options.source, entry), options.out, entry, options.family, options.name, _say, wish)
     if options.int8:
         from export.int8 import export_int8

@@ -6,19 +6,25 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from export import example, onnx_file, packed_graph, verification
+from export import example, onnx_file, packed_graph, precisions, verification
+from export.errors import ExportError
 from export.graph import Graph
-from serving.served_model import Layout, Precision, ServedModel
+from serving.served_model import EnginePrecision, Layout, Precision, ServedModel
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Wish:
-    """Packed, a `precision` of None is fp16 if that is exact enough, else fp32. Padded graphs are fp32."""
+    """`precision` is what the model is to be computed in; None for the fastest that is exact enough.
+
+    A packed graph is fp16 or fp32 itself. A padded one is fp32, and its engine computes in what the record allows;
+    `accept` allows `precision` whatever it costs.
+    """
 
     layout: Layout = "padded"
-    precision: Precision | None = None
+    precision: EnginePrecision | None = None
+    accept: bool = False
 
 
 PADDED = Wish()
@@ -35,10 +41,18 @@ class GraphWriter:
 
     def write(self, record: ServedModel, wish: Wish) -> ServedModel:
         """The record with what depends on the wish. Raises ExportError for a graph that is not, or can't be, as it."""
-        return self._packed(record, wish.precision) if wish.layout == "packed" else self._padded(record)
+        if wish.layout == "padded":
+            return self._padded(record, wish)
+        if wish.precision == "bf16" or wish.accept:
+            raise ExportError("a packed graph is fp16 or fp32, and kept only if it is exact: no bf16, no --accept")
+        return self._packed(record, wish.precision)
 
-    def _padded(self, record: ServedModel) -> ServedModel:
-        return self._verified(onnx_file.write(self.graph, self.version, example.padded(self.graph)), record)
+    def _padded(self, record: ServedModel, wish: Wish) -> ServedModel:
+        path = onnx_file.write(self.graph, self.version, example.padded(self.graph))
+        verified = self._verified(path, record)
+        decided = precisions.decide(path, verified, self.tokenizer, wish.precision, wish.accept)
+        self.report(f"{record.name}: {precisions.explain(decided)}")
+        return decided
 
     def _packed(self, record: ServedModel, precision: Precision | None) -> ServedModel:
         *first, last = (precision,) if precision else ("fp16", "fp32")
@@ -51,7 +65,8 @@ class GraphWriter:
 
     def _packed_in(self, precision: Precision, record: ServedModel) -> ServedModel:
         packed = packed_graph.pack(self.graph, record.name, precision)
-        facts = {"layout": "packed", "precision": precision, "inputs": packed.inputs}
+        own = {"precision": precision, "precisions": tuple(dict.fromkeys((precision, "fp32")))}
+        facts = {"layout": "packed", "inputs": packed.inputs, **own}
         path = onnx_file.write(packed, self.version, example.packed(packed))
         return self._verified(path, record.model_copy(update=facts))
 

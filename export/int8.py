@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from export import int8_graph, onnx_file, quality_gate, triton_repository, verification
+from export import int8_graph, onnx_file, quality_gate, sample, triton_repository
 from export.errors import ExportError
 from export.exporter import checked_name, replacing, sealed
 from export.graph_writer import Report
@@ -32,7 +32,7 @@ def export_int8(exported: Path, gate: Sequence[Path], report: Report = lambda li
         source, target = _graph(exported, original), _graph(folder, record)
         texts = quality_gate.Texts(original, Tokenizer.from_file(str(exported / TOKENIZER_FILE)))
         report(f"{record.name}: measuring activations")
-        int8_graph.quantize(source, target, texts.batches(verification.texts(), int8_graph.CALIBRATION_BATCH))
+        int8_graph.quantize(source, target, texts.batches(sample.texts(), int8_graph.CALIBRATION_BATCH))
         for judged in quality_gate.judge(texts, source, target, gate):
             report(f"{record.name}: {judged}")
         return sealed(record, folder)

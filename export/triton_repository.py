@@ -54,7 +54,7 @@ def render(model: ServedModel, outputs: tuple[str, ...], vocab_size: int) -> tri
         "layout": model.layout,
         "graph_precision": model.precision,
     }
-    for key, value in {"precision": "auto", "threads": "1", **facts}.items():
+    for key, value in {"precision": ",".join(model.precisions), "threads": "1", **facts}.items():
         config.parameters[key].string_value = value
     return config
 

@@ -5,10 +5,8 @@ sees all rows at once, padded or packed. A graph that loses the mask, the positi
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pydoc_data.topics import topics
 
 import numpy as np
 import onnxruntime
@@ -16,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from export import packed_reference
+from export import packed_reference, sample
 from export.errors import ExportError
 from export.graph import Graph
 from serving.batching import PaddedLayout, Rows
 from serving.batching.rows import take
 from serving.layouts import layout_of
-from serving.served_model import TOKEN_OUTPUTS, TOKEN_VECTORS, TOKEN_WEIGHTS, PairLayout, Precision, ServedModel
+from serving.served_model import TOKEN_OUTPUTS, TOKEN_VECTORS, TOKEN_WEIGHTS, Precision, ServedModel
 
 # Two fp32 implementations differ by 1e-6; the mildest mistake (a tanh in gelu) by 1e-4 (conformance kit, measured).
 TOLERANCE: dict[str, dict[Precision, float]] = {
@@ -31,16 +29,6 @@ TOLERANCE: dict[str, dict[Precision, float]] = {
     TOKEN_WEIGHTS: {"fp32": 1e-5, "fp16": 3e-3},
     "logits": {"fp32": 5e-5, "fp16": 3e-2},
 }
-_LONGEST_ROW = 512
-_TEXTS = (
-    "How many points did the defence give up?",
-    "a",
-    "",
-    "黑豹队的防守丢了多少分？",
-    "中英 mixed 文本 with English 单词",
-    "def square(x):\n    return x**2  # comment",
-    "CAFÉ naïve façade, full-width ＡＢＣ１２３, emoji 🙂",
-)
 
 
 class Differs(ExportError):
@@ -63,16 +51,11 @@ class Verified:
         )
 
 
-def texts() -> list[str]:
-    """Short texts of many kinds, and pages of the Python documentation that every interpreter carries."""
-    return [*_TEXTS, *(topics[name] for name in ("assert", "booleans", "floating", "import", "dynamic-features"))]
-
-
 def verify(graph: Graph, path: Path, model: ServedModel, tokenizer: Tokenizer) -> Verified:
     """Differs, which says by how much, when the graph in `path` is not its torch original."""
     # Threads that wait for each other busily are slow beside anything else: on a loaded machine, three times as slow.
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // 2))
-    rows = examples(tokenizer, model)
+    rows = sample.rows(tokenizer, model)
     expected = _originals(graph, rows)
     computed = compute(path, rows, model)
     differences = {name: difference_of(name, computed[name], expected[name]) for name in graph.outputs}
@@ -94,43 +77,6 @@ def difference_of(output: str, computed: NDArray[np.float32], expected: NDArray[
         return float("nan")
     scale = np.linalg.norm(expected, axis=1, keepdims=True) if "vectors" in output else np.abs(expected)
     return float((np.abs(computed - expected) / np.maximum(scale, 1.0)).max())
-
-
-def examples(tokenizer: Tokenizer, model: ServedModel) -> Rows:
-    """`texts`, as rows that the model takes."""
-    return _pairs(tokenizer, model.pair, model) if model.pair else _singles(tokenizer, model)
-
-
-def _singles(tokenizer: Tokenizer, model: ServedModel) -> Rows:
-    longest = min(model.max_tokens, _LONGEST_ROW)
-    ids = [_cut(encoding.ids, longest) for encoding in tokenizer.encode_batch(texts())]
-    ids = [row for row in ids if row]
-    # As for INSTRUCTOR: a few tokens at the beginning are not pooled.
-    pooled = [min(3, len(row) - 1) for row in ids]
-    return _rows(ids, pooled=pooled if "pooling_mask" in model.inputs else None)
-
-
-def _pairs(tokenizer: Tokenizer, pair: PairLayout, model: ServedModel) -> Rows:
-    longest = min(model.max_tokens, _LONGEST_ROW)
-    ids, seconds = [], []
-    passages = tokenizer.encode_batch(texts(), add_special_tokens=False)
-    for number, passage in enumerate(passages):
-        query = passages[number % 6].ids[:20]
-        front = [*pair.prefix, *query, *pair.middle]
-        ids.append([*front, *passage.ids[: longest - len(front) - len(pair.suffix)], *pair.suffix])
-        seconds.append(len(front))
-    return _rows(ids, seconds=seconds if pair.segment_ids else None)
-
-
-def _cut(ids: Sequence[int], longest: int) -> list[int]:
-    return [*ids[: longest - 1], ids[-1]] if len(ids) > longest else list(ids)
-
-
-def _rows(ids: list[list[int]], seconds: list[int] | None = None, pooled: list[int] | None = None) -> Rows:
-    flat = np.array([token for row in ids for token in row], np.int32)
-    lengths = np.array([len(row) for row in ids], np.int32)
-    columns = [None if column is None else np.array(column, np.int32) for column in (seconds, pooled)]
-    return Rows(flat, lengths, columns[0], columns[1])
 
 
 def _originals(graph: Graph, rows: Rows) -> dict[str, NDArray[np.float32]]:

@@ -14,7 +14,7 @@ _TRUNCATED = 1
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One embedded text: `vector` as on the wire (little-endian, any dtype), tokens as computed, whether cut, windows read."""
+    """One embedded text: `vector` as on the wire (little-endian, any dtype), tokens computed, whether cut, windows."""
 
     vector: bytes
     tokens: int

@@ -43,6 +43,7 @@ class ModelRuntime:
         self._health = health
         self._serving = False
         self.model = _read_model(settings.model_dir)
+        self._precisions = _precisions(self.model, settings)
         self._server = self._make_server()
         address = self._server.grpc_address if self._server else settings.triton
         output = OUTPUTS[self.model.task]
@@ -135,7 +136,7 @@ class ModelRuntime:
         if not await self._engine.ready():
             config = settings.model_dir / "repository" / self.model.name / "config.pbtxt"
             await self._engine.load(
-                config, instances=settings.engine_instances, precision=settings.precision, threads=settings.threads
+                config, instances=settings.engine_instances, precision=self._precisions, threads=settings.threads
             )
         self._loaded_in = self._server.pid if self._server else None
 
@@ -226,6 +227,19 @@ def _read_model(folder: Path) -> served_model.ServedModel:
         raise StartupError(f"model_dir {folder}: no exported model there (siftline export makes one)") from error
     except (ValueError, json.JSONDecodeError) as error:
         raise StartupError(f"model_dir {folder}: {served_model.MODEL_FILE} is not of this version") from error
+
+
+def _precisions(model: served_model.ServedModel, settings: ModelServiceSettings) -> str:
+    """What the engine is to choose from, as the runner wants it."""
+    wish = settings.precision
+    if wish == "auto":
+        return ",".join(model.precisions)
+    if wish in model.refused:
+        raise StartupError(
+            f"precision {wish}: refused when {model.name} was exported ({model.refused[wish]}); auto takes "
+            f"{model.precisions[0]}; to serve {wish} all the same, export it with --precision {wish} --accept"
+        )
+    return wish
 
 
 def _free_ports(count: int) -> list[int]:

@@ -26,6 +26,8 @@ Truncation = Literal["longest_first", "passage"]
 # What a graph takes: matrices [B, L], or the tokens of all rows one after the other (CUDA only).
 Layout = Literal["padded", "packed"]
 Precision = Literal["fp32", "fp16"]
+# What an engine on a CPU computes in, whatever the graph's weights are.
+EnginePrecision = Literal["bf16", "fp16", "fp32"]
 
 
 class _Record(BaseModel):
@@ -66,6 +68,10 @@ class ServedModel(_Record):
     inputs: tuple[str, ...] = Field(description="int32 graph inputs in graph order")
     layout: Layout = Field("padded", description="of the graph's inputs")
     precision: Precision = Field("fp32", description="of the graph's own weights; a GPU computes in it")
+    precisions: tuple[EnginePrecision, ...] = Field(
+        ("bf16", "fp32"), description="what an engine may compute in: the first that its CPU has"
+    )
+    refused: dict[EnginePrecision, str] = Field({}, description="what it may not, and why: export/precisions.py")
     quantization: Literal["", "int8"] = Field("", description="of the graph itself, whatever the engine computes in")
     # embed
     dimensions: int = 0
@@ -85,7 +91,9 @@ class ServedModel(_Record):
     def fingerprint(self, precision: str) -> str:
         """32 hex digits that change with anything that changes a vector or a score."""
         # Defaults left out: a fact that models did not have before must not part them from their vectors.
-        facts = self.model_dump_json(exclude={"source", "licence", "built_from"}, exclude_defaults=True)
+        facts = self.model_dump_json(
+            exclude={"source", "licence", "built_from", "precisions", "refused"}, exclude_defaults=True
+        )
         return hashlib.sha256(f"{precision}\n{facts}".encode()).hexdigest()[:32]
 
 

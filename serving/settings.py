@@ -59,7 +59,8 @@ class ModelServiceSettings(ServerSettings):
     triton_ports: str = Field("", description="GRPC,HTTP,METRICS ports of the Triton to start; empty for free ones")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",
-        description="fp32 agrees with the reference to six digits, fp16 to three; auto: bf16 where the CPU has it",
+        description="fp32 agrees with the reference to six digits, fp16 to three; auto: the fastest that the "
+        "CPU has and the export found exact enough",
     )
     instances: int = Field(0, ge=0, description="engine processes; 0 for one per core. Fewer to leave cores to others")
     threads: int = Field(1, ge=1, description="threads per engine process; more for large models on few requests")

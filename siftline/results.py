@@ -49,8 +49,8 @@ class Embeddings:
     """vectors: [n, d] of the dtype asked for; for "binary" uint8 [n, ceil(d / 8)], most significant bit first.
 
     sparse: one for each text; multi_vectors: [tokens, d] for each text. What was not asked for is empty.
-    token_counts: as computed, prompt and special tokens included; truncated: whether a text was cut; windows: in how many
-    it was read (more than one only with truncation="window")
+    token_counts: as computed, prompt and special tokens included; truncated: whether a text was cut; windows: in how
+    many it was read (more than one only with truncation="window")
     """
 
     vectors: npt.NDArray[Any]

@@ -3,8 +3,9 @@
 The exporter copies this file into every model repository as 1/model.py, beside 1/model.onnx; it therefore imports
 nothing of ours. Configuration parameters (all strings):
 
-    precision        auto | bf16 | fp16 | fp32. auto: bf16 where the CPU computes in it and OpenVINO is installed, else
-                     fp32. An instance that Triton places on a GPU computes there, in the graph's own
+    precision        one or more of bf16, fp16, fp32, with commas between: the first that is computed in here (fp32
+                     always, the others by OpenVINO where the CPU does). An instance that Triton places on a GPU
+                     computes there, in the graph's own
     graph_precision  that of the graph's weights
     threads          threads of this instance (0: as many as the engine likes)
     vocab_size       token ids are 0 .. vocab_size - 1
@@ -16,6 +17,7 @@ whose message starts with OUT_OF_MEMORY may succeed with a smaller batch. Ids an
 engine would read outside its tables.
 """
 
+import functools
 import json
 from pathlib import Path
 
@@ -147,7 +149,7 @@ def open_on_gpu(graph, device, own, precision, threads):
     """The same on the CUDA provider. Its arena grows by what is asked for: doubling would hold twice what is used."""
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         raise ValueError("a GPU is there, but this ONNX Runtime is built without CUDA: install onnxruntime-gpu")
-    if precision not in ("auto", own):
+    if own not in precision.split(","):
         raise ValueError(f"precision {precision}: on a GPU the graph's own is computed, which is {own}")
     ort.preload_dlls()
     settings = {"device_id": device, "arena_extend_strategy": "kSameAsRequested"}
@@ -157,6 +159,7 @@ def open_on_gpu(graph, device, own, precision, threads):
     return session, {"engine": "onnxruntime+cuda", "precision": own, "threads": threads}
 
 
+@functools.cache
 def openvino_device():
     """The CPU as the OpenVINO plugin offers it, or None where the plugin is not installed."""
     try:
@@ -179,14 +182,14 @@ def openvino_settings(precision, threads):
     return {"CPU": settings | ({"INFERENCE_NUM_THREADS": str(threads)} if threads else {})}
 
 
-def resolve(precision, openvino):
-    if precision in CPU_FLAGS and not openvino:
-        raise ValueError(f"precision {precision} needs onnxruntime-ep-openvino: ONNX Runtime's CPU kernels have none")
-    if precision in CPU_FLAGS and not computes_in(precision):
-        raise ValueError(f"precision {precision} needs a CPU that has {' or '.join(CPU_FLAGS[precision])}")
-    if precision != "auto":
-        return precision
-    return "bf16" if openvino and computes_in("bf16") else "fp32"
+def resolve(precisions, openvino):
+    wished = precisions.split(",")
+    found = next((each for each in wished if each not in CPU_FLAGS or (openvino and computes_in(each))), None)
+    if found is None and not openvino:
+        raise ValueError(f"precision {precisions} needs onnxruntime-ep-openvino: ONNX Runtime's CPU kernels have none")
+    if found is None:
+        raise ValueError(f"precision {precisions} needs a CPU that has {' or '.join(CPU_FLAGS[wished[0]])}")
+    return found
 
 
 def computes_in(precision):

@@ -9,8 +9,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the exported model (default: the entry's or the folder's)")
     parser.add_argument("--layout", choices=("padded", "packed"), help="packed: no padding, for CUDA; as NAME-packed")
     parser.add_argument(
-        "--precision", choices=("fp16", "fp32"), help="of a packed graph (default: fp16 if exact enough)"
+        "--precision",
+        choices=("auto", "bf16", "fp16", "fp32"),
+        help="to compute in; one that is not exact enough is refused (default auto: the fastest that is)",
     )
+    parser.add_argument("--accept", action="store_true", help="take --precision even if it is not exact enough")
     parser.add_argument("--out", default="build/models", help="where exported models lie (default %(default)s)")
 
 
@@ -25,4 +28,4 @@ def run(options: argparse.Namespace) -> int:
         "--out": options.out,
     }
     flags = [part for flag, value in optional.items() if value for part in (flag, value)]
-    return main([options.source, *flags])
+    return main([options.source, *flags, *(["--accept"] if options.accept else [])])

@@ -62,6 +62,15 @@ MODELS = {
         Model("tiny-qwen3", "rerank", "qwen3-reranker", 2048, language_models.make_qwen3, "gte-modernbert"),
     )
 }
+# What an export may refuse, as its figures are near the bounds, which these sharp models make hard to keep. Of all else
+# a refusal is a mistake.
+REFUSABLE = {
+    *((model.name, "bf16") for model in MODELS.values() if model.task == "rerank"),
+    *((name, "bf16") for name in ("e5-mistral", "gte-modernbert", "tiny-qwen3-embedding", "tiny-bge-m3")),
+    *((name, "fp16") for name in ("e5-mistral", "gte-modernbert", "tiny-qwen3-embedding", "tiny-bge-m3")),
+    *((name, "fp16") for name in ("gte-reranker-modernbert", "luyug-electra-reranker", "tart-full", "tiny-qwen3")),
+    ("st-cross-encoder", "fp16"),
+}
 QUERY = {"side": "SIDE_QUERY"}
 EMBED_CASES = (
     EmbedCase("bce-embedding", "bce-embedding.bce", "texts", "texts"),

@@ -10,8 +10,10 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from serving.served_model import load
 from tests.conformance import deployment, kit
-from tests.conformance.cases import MODELS
+from tests.conformance.cases import MODELS, REFUSABLE
+from tests.conformance.deployment import Served
 from tests.conformance.page import Page
 
 _PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
@@ -38,16 +40,20 @@ async def _engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[di
 
 
 @pytest_asyncio.fixture(name="service", scope="session", loop_scope="session")
-async def _service(request: pytest.FixtureRequest, engines: dict[str, str]) -> AsyncIterator[str]:
-    """Address of a service for the parameter (model, precision)."""
+async def _service(request: pytest.FixtureRequest, engines: dict[str, str]) -> AsyncIterator[Served]:
+    """A service for the parameter (model, precision), where the export allows that."""
     name, precision = request.param
     model = MODELS[name]
     folder = await asyncio.to_thread(deployment.export_model, model)
+    if refused := load(folder).refused.get(precision):
+        assert (name, precision) in REFUSABLE, refused
+        yield Served(refused=refused)
+        return
     async with deployment.service(model.task, folder, engines[precision], precision) as address:
-        yield address
+        yield Served(address)
 
 
 @pytest_asyncio.fixture(name="channel", scope="session", loop_scope="session")
-async def _channel(service: str) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(service) as channel:
+async def _channel(service: Served) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(service.address) as channel:
         yield channel

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,14 @@ PRECISIONS = tuple(precision for precision, flags in _NEEDS.items() if not flags
 # Kept between runs; whatever has changed since is exported again, by the exporter's own rule.
 OUT = _REPOSITORY / "build" / "conformance"
 REPOSITORY = OUT / "repository"
+
+
+@dataclass(frozen=True)
+class Served:
+    """`address` of a service of a model in a precision; or why the export refused that one, and no service is there."""
+
+    address: str = ""
+    refused: str = ""
 
 
 @cache

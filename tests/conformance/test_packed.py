@@ -16,10 +16,11 @@ import pytest_asyncio
 import torch
 from tokenizers import Tokenizer
 
+from export import sample
 from export.errors import ExportError
 from export.graph_writer import Wish
 from export.packed_attention import OPERATOR
-from export.verification import TOLERANCE, compute, difference_of, examples
+from export.verification import TOLERANCE, compute, difference_of
 from serving.batching.rows import Rows, take
 from serving.served_model import TOKEN_OUTPUTS, TOKENIZER_FILE, Precision, load
 from siftline.embed.v1 import embed_pb2_grpc
@@ -62,7 +63,7 @@ def graph_of(folder: Path) -> Path:
 def test_equals_the_padded_graph(name: str, precision: Precision, page: Page) -> None:
     kit.require()
     padded, packed = deployment.export_model(MODELS[name]), export_packed(name, precision)
-    rows = examples(Tokenizer.from_file(str(padded / TOKENIZER_FILE)), load(padded))
+    rows = sample.rows(Tokenizer.from_file(str(padded / TOKENIZER_FILE)), load(padded))
     expected = compute(graph_of(padded), rows, load(padded))
     together = compute(graph_of(packed), rows, load(packed))
     for output, values in expected.items():
@@ -129,7 +130,7 @@ async def test_reference_through_the_service(case: EmbedCase | PairCase, packed_
         call = rerank_pb2_grpc.RerankServiceStub(packed_service).Rerank
     replies = await asyncio.gather(*(call(request, timeout=120.0) for request in case.requests()))
     found = case.read(replies, expected.shape[-1])
-    case.compare(found, expected, "fp32").check(None)
+    case.compare(found, expected, "fp32").check()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")

@@ -14,6 +14,7 @@ from serving.health import Health
 from siftline import reading, results
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from tests.conformance import kit
+from tests.conformance.deployment import Served
 from tests.running import http
 
 pytestmark = [
@@ -23,10 +24,10 @@ pytestmark = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def url(service: str) -> AsyncIterator[str]:
+async def url(service: Served) -> AsyncIterator[str]:
     """A gateway before it, without a reranker, a cache, and an index that anyone could reach."""
     nowhere = "redis://127.0.0.1:1"
-    settings = GatewaySettings(embed=service, rerank="", cache_url="", index_url=nowhere, http="127.0.0.1:0")
+    settings = GatewaySettings(embed=service.address, rerank="", cache_url="", index_url=nowhere, http="127.0.0.1:0")
     app = App(settings, Health(SERVICES))
     await app.start()
     yield f"http://127.0.0.1:{app.http_port}"

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from benchmarks.bare_ort import runner_module
-from export import packed_reference, verification
+from export import engine, packed_reference, sample, verification
 from export.exporter import export
 from export.graph_writer import Wish
 from serving.layouts import layout_of
@@ -21,9 +20,9 @@ from tests.fakes import models
 def test_kernels(make: models.Make, precision: Precision, tmp_path: Path) -> None:
     model = export(make(tmp_path / "tiny"), tmp_path / "out", name="tiny", wish=Wish("packed", precision))
     version = tmp_path / "out" / "tiny" / "repository" / "tiny" / "1"
-    rows = verification.examples(Tokenizer.from_file(str(tmp_path / "out" / "tiny" / TOKENIZER_FILE)), model)
+    rows = sample.rows(Tokenizer.from_file(str(tmp_path / "out" / "tiny" / TOKENIZER_FILE)), model)
     arrays = layout_of(model).batch([rows]).arrays
-    session, facts = runner_module(version / "model.py").open_on_gpu(version / "model.onnx", 0, precision, "auto", 0)
+    session, facts = engine.runner().open_on_gpu(version / "model.onnx", 0, precision, precision, 0)
     assert facts == {"engine": "onnxruntime+cuda", "precision": precision, "threads": 0}
     for name, expected in packed_reference.run(version / "model.onnx", arrays).items():
         found = session.run([name], arrays)[0]

@@ -65,7 +65,7 @@ async def test_a_triton_with_mutual_tls_computes_for_who_shows_a_certificate(
     engine = TritonEngine(triton, MODEL, "vectors", 60.0, files.tls)
     assert not await ready_at_last(engine)
     config = default_models / MODEL / "repository" / MODEL / "config.pbtxt"
-    await engine.load(config, instances=1, precision="auto", threads=1)
+    await engine.load(config, instances=1, precision="fp32", threads=1)
     assert await engine.ready()
     await engine.close()
     for tls in (None, TLS(files.ca)):

@@ -18,7 +18,7 @@ import runner
 class TritonPythonModel:
     def initialize(self, args):
         folder = Path(__file__).parent
-        self._session, _ = runner.open_session(folder / "model.onnx", "auto", 1)
+        self._session, _ = runner.open_session(folder / "model.onnx", "bf16,fp32", 1)
         self._inputs = [node.name for node in self._session.get_inputs()]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_padding()
