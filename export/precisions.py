@@ -31,8 +31,8 @@ BOUNDS: dict[str, dict[EnginePrecision, float]] = {
     "logits": {"bf16": 0.3, "fp16": 3e-2},
 }
 SPEARMAN = 0.999
-# Of a bound, what the sample may take: of logits less, as it has 64 numbers of them and of vectors thousands. Of the loss
-# of order that SPEARMAN allows, half.
+# Of a bound, what the sample may take: of logits less, as it has 64 numbers of them and of vectors thousands.
+# Of the loss of order that SPEARMAN allows, half.
 OF_BOUND = {"vectors": 0.8, TOKEN_VECTORS: 0.8, TOKEN_WEIGHTS: 0.8, "logits": 0.6}
 OF_LOSS = 0.5
 REDUCED: tuple[EnginePrecision, ...] = ("bf16", "fp16")

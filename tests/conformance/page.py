@@ -18,9 +18,9 @@ Rows that a service refuses (an empty text or query) are left out.
 
 bf16 and fp16 move numbers whoever computes; torch's own is what the families' torch modules give in that type for the
 same rows (`tests/conformance/torch_figures.py`). An export measures what it costs on texts of its own
-(`export/precisions.py`) and refuses a type that takes more than four fifths (of logits, three) of the difference allowed
-here, or half of the loss of order that Spearman 0.999 allows: the model is then served in fp32, and a service told
-otherwise does not start. So each row with numbers keeps both bounds. fp16 needs a CPU with AVX512-FP16.
+(`export/precisions.py`) and refuses a type that takes more than four fifths (of logits, three) of the difference
+allowed here, or half of the loss of order that Spearman 0.999 allows: the model is then served in fp32, and a service
+told otherwise does not start. So each row with numbers keeps both bounds. fp16 needs a CPU with AVX512-FP16.
 
 | Reference | What | Precision | Rows | Largest difference | Allowed | Spearman | torch's difference | and Spearman | |
 |---|---|---|---|---|---|---|---|---|---|
