@@ -8,6 +8,7 @@ from export.architecture import Architecture
 from export.catalogue import CatalogueEntry, Family
 from export.errors import ExportError
 from export.modules import Head
+from export.recognition import check_family, recognize
 from export.source import CONFIG, MODULES, Source
 
 _SENTENCE_CONFIGS = ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlnet_config.json")
@@ -47,6 +48,7 @@ def describe(source: Source, name: str, entry: CatalogueEntry | None, family_nam
     head = _head(source, family) if family.task == "embed" else None
     transformer = source.inside(head.transformer) if head else source
     config = transformer.json(CONFIG)
+    check_family(source, family, config)
     arch = architecture.of(transformer, config)
     if head is not None and source.has(MODULES):
         modules.check_dimensions(source, head, hidden_size(config))
@@ -70,21 +72,6 @@ def describe(source: Source, name: str, entry: CatalogueEntry | None, family_nam
             prompts, entry.default_document_prompt if entry else "", family.default_document_prompt, _DOCUMENT_PROMPTS
         ),
         head=head,
-    )
-
-
-def recognize(source: Source) -> str:
-    """The family that the files show; ExportError when they leave it open."""
-    if source.has(MODULES):
-        return "sentence-transformers"
-    names = source.json(CONFIG).get("architectures") or ["(none)"]
-    if names[0].startswith("EncT5"):
-        return "tart-full"
-    if names[0].endswith("ForSequenceClassification"):
-        return "cross-encoder"
-    raise ExportError(
-        f"{source.label}: {names[0]} without {MODULES} does not say how it pools; give --as FAMILY, one of "
-        + ", ".join(sorted(catalogue.families()))
     )
 
 

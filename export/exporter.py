@@ -39,9 +39,17 @@ def export(
     source = Source(source, source.name) if isinstance(source, Path) else source
     own = entry.name if entry else source.folder.resolve().name.lower()
     chosen = checked_name(name or (f"{own}-packed" if wish.layout == "packed" else own))
-    description = describe(source, chosen, entry, family)
+    description = _described(source, chosen, entry, family)
     with replacing(out / chosen) as folder:
         return _build(description, folder, built_from(source, entry, family), wish, report)
+
+
+def _described(source: Source, name: str, entry: CatalogueEntry | None, family: str | None) -> Description:
+    try:
+        return describe(source, name, entry, family)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        found = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ExportError(f"{source.label}: its JSON files do not hold what a model's do ({found})") from error
 
 
 @contextmanager

@@ -58,6 +58,14 @@ def broken_json(folder: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "bert",')
 
 
+def no_object(folder: Path) -> None:
+    (folder / "config.json").write_text("[1]")
+
+
+def no_modules(folder: Path) -> None:
+    write_json(folder / "modules.json", [{"idx": 0}])
+
+
 def config(**changes: object) -> Callable[[Path], None]:
     return lambda folder: change_json(folder / "config.json", **changes)
 
@@ -93,6 +101,9 @@ BROKEN = [
     (dense_that_does_not_fit, "in_features 48, but the layer in front of it gives 32"),
     (unknown_module, "a module Router"),
     (broken_json, "config.json is not valid JSON"),
+    (no_object, "its JSON files do not hold what a model's do"),
+    (no_modules, r"its JSON files do not hold what a model's do \(KeyError: 'type'\)"),
+    (config(hidden_size="many"), r"do not hold what a model's do \(ValueError: .*'many'\)"),
     (damaged_token_weights, "sparse_linear.pt is damaged"),
     (token_vectors_of_another_model, "colbert_linear.pt takes 48 numbers, but the model's hidden states have 32"),
     (nothing_says_how_it_pools, "give --as FAMILY"),
@@ -110,6 +121,28 @@ def test_one_line_and_nothing_left(
     assert "\n" not in str(raised.value)
     assert embedder.name in str(raised.value)
     assert not out.exists() or not list(out.iterdir())
+
+
+CONTRADICTIONS = [
+    ("embedder", "bge-reranker", "a family of rerankers, but modules.json makes an embedder of it"),
+    ("embedder", "e5-mistral", "pool by lasttoken, but modules.json says mean"),
+    ("reranker", "e5", "a family of embedders, but config.json says BertForSequenceClassification, a cross-encoder"),
+    ("reranker", "qwen3-reranker", "language models that answer, but config.json says BertForSequenceClassification"),
+]
+
+
+@pytest.mark.parametrize(("kind", "family", "message"), CONTRADICTIONS, ids=lambda value: str(value)[:20])
+def test_a_family_that_the_files_contradict(
+    kind: str, family: str, message: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(ExportError, match=f"{family} is .*{message}.*; leave --as out, or name the right one"):
+        export(request.getfixturevalue(kind), tmp_path / "out", family=family)
+
+
+def test_more_labels_than_a_score_has(reranker: Path, tmp_path: Path) -> None:
+    change_json(reranker / "config.json", id2label={"0": "no", "1": "maybe", "2": "yes"})
+    with pytest.raises(ExportError, match="names 3 labels; a reranker has 1 or 2"):
+        export(reranker, tmp_path / "out")
 
 
 def test_tokenizer_of_another_model(embedder: Path, tmp_path: Path) -> None:
