@@ -141,7 +141,7 @@ def test_a_family_that_the_files_contradict(
 
 def test_more_labels_than_a_score_has(reranker: Path, tmp_path: Path) -> None:
     change_json(reranker / "config.json", id2label={"0": "no", "1": "maybe", "2": "yes"})
-    with pytest.raises(ExportError, match="names 3 labels; a reranker has 1 or 2"):
+    with pytest.raises(ExportError, match="names 3 labels; a reranker has one, or two"):
         export(reranker, tmp_path / "out")
 
 
