@@ -72,4 +72,4 @@ def test_an_order_that_is_lost_is_a_miss() -> None:
     assert precisions._compare("logits", logits, logits, 0.3)[0] < 1e-9
     share, figures = precisions._compare("logits", neighbours, logits, 0.3)
     assert share > 1.0
-    assert figures == "logits off by 0.001 (at most 0.18), Spearman 0.99927 (at least 0.99950)"
+    assert figures == "logits off by 0.001 (at most 0.18), Spearman 0.99853 (at least 0.99950)"
