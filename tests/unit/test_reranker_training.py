@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -16,11 +17,13 @@ pytest.importorskip("transformers")
 
 from tokenizers import Tokenizer  # noqa: E402
 
+from tools.reranker_training.card import write_card  # noqa: E402
 from tools.reranker_training.judged_set import document_text  # noqa: E402
-from tools.reranker_training.metrics import fused, paired_difference, reciprocal_rank  # noqa: E402
+from tools.reranker_training.metrics import Candidates, fused, paired_difference, reciprocal_rank  # noqa: E402
 from tools.reranker_training.mining import TrainingRow  # noqa: E402
 from tools.reranker_training.objective import ranking_loss  # noqa: E402
 from tools.reranker_training.pairs import Pair, PairBuilder, window_spans  # noqa: E402
+from tools.reranker_training.reasons import facts  # noqa: E402
 from tools.reranker_training.training import bucketed, draw_negatives, learning_rate_factor  # noqa: E402
 from tools.reranker_training.vocabulary import reduced  # noqa: E402
 
@@ -142,3 +145,20 @@ def test_shipped_weights_rank_an_answer_first() -> None:
 
 def test_shipped_folder_stays_small() -> None:
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 20_000_000
+
+
+def test_the_card_is_what_the_files_beside_it_say(tmp_path: Path) -> None:
+    for file in WEIGHTS.glob("*.json"):
+        shutil.copy(file, tmp_path)
+    write_card(tmp_path)
+    assert (tmp_path / "README.md").read_text() == (WEIGHTS / "README.md").read_text()
+
+
+def test_why_a_set_does_not_gain() -> None:
+    """One query that the logit loses without a candidate it is sure of, one that it wins."""
+    lost = Candidates(np.array([0.9, 0.1]), np.zeros(2), np.array([-3.0, -2.0]), np.array([True, False]))
+    won = Candidates(np.array([0.9, 0.8]), np.zeros(2), np.array([-3.0, 4.0]), np.array([False, True]))
+    found = facts([lost, won], weight=10.0)
+    assert (found["alone_won"], found["alone_lost"], found["alone_lost_unsure"]) == (1, 1, 1)
+    assert (found["fused_won"], found["fused_lost"], found["recall_first"], found["unsure"]) == (1, 0, 0.5, 0.5)
+    assert (found["passed_cosine"], found["passed_logit"]) == (0.5, 0.5)
