@@ -104,5 +104,7 @@ def _require_complete(description: Description, missing: Any) -> None:
 def _explain(error: Exception) -> str:
     """The line of a torch or transformers message that says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "size mismatch" in line or "mismatch" in line.lower()]
-    return (telling or lines or [type(error).__name__])[0][:300]
+    telling = [line for line in lines if "mismatch" in line.lower()]
+    if telling:
+        return f"{telling[0][:300].rstrip('.')}; {CONFIG} and the weights are not of one model"
+    return f"{(lines or [type(error).__name__])[0][:300].rstrip('.')}; they may be damaged: download the model again"

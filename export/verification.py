@@ -57,6 +57,8 @@ def verify(graph: Graph, path: Path, model: ServedModel, tokenizer: Tokenizer) -
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // 2))
     rows = sample.rows(tokenizer, model)
     expected = _originals(graph, rows)
+    if not all(np.isfinite(values).all() for values in expected.values()):
+        raise ExportError(f"{model.name}: its weights give no numbers (NaN): download the model again")
     computed = compute(path, rows, model)
     differences = {name: difference_of(name, computed[name], expected[name]) for name in graph.outputs}
     allowed = {name: TOLERANCE[name][model.precision] for name in graph.outputs}

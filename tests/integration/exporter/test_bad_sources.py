@@ -36,6 +36,14 @@ def garbage(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\xff" * 200)
 
 
+def overwritten(folder: Path) -> None:
+    """All there, but not the numbers."""
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    begin = 8 + int.from_bytes(weights[:8], "little")
+    weights[begin : begin + 4000] = b"\xff" * 4000
+    (folder / "model.safetensors").write_bytes(weights)
+
+
 def no_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
@@ -93,8 +101,9 @@ BROKEN = [
     (lost_shard, "model-00002-of-00002.safetensors is missing"),
     (cut_short, "model.safetensors is damaged"),
     (garbage, "model.safetensors is damaged"),
+    (overwritten, "its weights give no numbers"),
     (no_weights, "no weights"),
-    (config(vocab_size=1000), "size mismatch|mismatched|shape"),
+    (config(vocab_size=1000), r"mismatch.*; config\.json and the weights are not of one model"),
     (config(num_hidden_layers=3), "the weights lack encoder.layer.2"),
     (pooling(word_embedding_dimension=48), "word_embedding_dimension 48, but the layer in front of it gives 32"),
     (pooling(pooling_mode_mean_tokens=False), "no mode"),
