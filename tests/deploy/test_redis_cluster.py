@@ -76,10 +76,8 @@ def _script() -> str:
 
 def _flags(container: Container, data: Path) -> list[str]:
     data.mkdir(exist_ok=True)
-    own = {
-        "/data": str(data),
-        "5000": "1000",
-    }  # milliseconds after which a node counts as gone: half of the test waits for it
+    sooner = {"5000": "1000"}  # milliseconds after which a node counts as gone: half of the test waits for it
+    own = {"/data": str(data)} | sooner
     return [own.get(flag, flag) for flag in container.spec["args"]]
 
 
