@@ -3,15 +3,20 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN_FLAGS := $(if $(ONCE),--once)
 
-.PHONY: run test mteb faults soak fuzz lint bench bench-peers format protos lock sbom audit clean
+.PHONY: run test default-models mteb faults soak fuzz lint bench bench-peers format protos lock sbom audit clean
 
 run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
 
 # TESTS narrows it down, for example: make test TESTS="tests/unit -k passages"
-test: .venv/dev.stamp build/clients-venv/stamp build/supply-venv/stamp build/checkov-venv/stamp
-	@$(BIN)/python -m export --defaults
+test: .venv/dev.stamp
+	@$(MAKE) --no-print-directory -j2 default-models $(APART)
 	@exec $(BIN)/python -m pytest $(TESTS)
+
+# Environments wait for the network, meanwhile models are exported.
+APART := $(foreach name,clients supply checkov,build/$(name)-venv/stamp)
+default-models: .venv/dev.stamp
+	@$(BIN)/python -m export --defaults
 
 # mteb runs a task against the whole stack. It goes with another numpy, so it has an environment over that of the tests.
 mteb: build/mteb-venv/stamp
@@ -23,8 +28,7 @@ faults: .venv/dev.stamp
 	@$(BIN)/python -m export --defaults
 	@SIFTLINE_FAULTS=all exec $(BIN)/python -m pytest tests/faults/test_faults.py
 
-# Inputs at random: 2,700 to each RPC of the gateway in every dialect, a tenth as many to those of the services, and 90
-# to every operation over HTTP beside the edges of its fields.
+# 50,000 inputs at random to every RPC of the gateway and of both services; to every operation over HTTP.
 fuzz: .venv/dev.stamp
 	@$(BIN)/python -m export --defaults
 	@SIFTLINE_FUZZ=2700 exec $(BIN)/python -m pytest --timeout=1800 tests/integration/gateway/test_gateway_fuzz.py \
@@ -34,7 +38,7 @@ fuzz: .venv/dev.stamp
 SECONDS := 3600
 soak: .venv/dev.stamp
 	@$(BIN)/python -m export --defaults
-	@exec $(BIN)/python -m tests.faults.soak --seconds=$(SECONDS) $(ARGS)
+	@exec $(BIN)/python -m tests.faults.soak --seconds=$(SECONDS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check
@@ -89,8 +93,8 @@ clean:
 	@requirements/install dev
 	@touch $@
 
-build/clients-venv/stamp: requirements/clients.txt requirements/clients-infinity.txt .venv/dev.stamp
-	@requirements/install-apart clients infinity
+build/clients-venv/stamp: requirements/clients.txt $(wildcard requirements/clients-*.txt) .venv/dev.stamp
+	@requirements/install-apart clients
 	@touch $@
 
 build/%-venv/stamp: requirements/%.txt .venv/dev.stamp

@@ -5,7 +5,7 @@ from pathlib import Path
 
 PROGRAMS = sorted(file.stem for file in (Path(__file__).parent / "programs").glob("*.py") if file.stem != "__init__")
 FILE = Path("docs/clients.md")
-LOCKS = (Path("requirements/clients.txt"), Path("requirements/clients-infinity.txt"))
+LOCKS = (Path("requirements/clients.txt"), *sorted(Path("requirements").glob("clients-*.txt")))
 
 HEAD = """# Clients that work as they are
 
@@ -26,6 +26,9 @@ What to know:
 - `x-request-timeout-ms` sets a deadline, `x-priority: bulk` the lane, `x-request-id` comes back.
 - When there is too much to do: 429 with `Retry-After` in whole seconds and `retry-after-ms`. 413 is for bytes, 422 for
   items and tokens, 503 only for a part that is not ready, 504 for a deadline.
+- TEI serves one model, here there are two: `POST /` goes to the one that the body fits. `GET /` is the search page, so
+  probes take `/health`. `/metrics` needs a key where keys are on, as it tells of everyone's traffic; Prometheus reads
+  the same without one at the gateway's `metrics` address. The route of TEI's Vertex AI build is not there.
 """
 
 
