@@ -144,6 +144,7 @@ def _split(reply: EmbedResponse, members: Sequence[_Member]) -> Sequence[EmbedRe
             dtype=reply.dtype,
             token_counts=reply.token_counts[first:last],
             truncated=reply.truncated[first:last],
+            windows=reply.windows[first:last],
             fingerprint=reply.fingerprint,
             timings=reply.timings,
         )
