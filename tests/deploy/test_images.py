@@ -43,7 +43,7 @@ def test_images_take_only_what_the_build_sees(file: Path) -> None:
 @pytest.mark.parametrize("name", ["gateway", "model-service"])
 def test_images_hold_no_torch(name: str) -> None:
     packages = {line.partition("==")[0] for line in (ROOT / f"requirements/{name}.txt").read_text().splitlines()}
-    assert packages.isdisjoint({"torch", "transformers", "optimum", "onnx", "sentence-transformers", "nvidia-pytriton"})
+    assert packages.isdisjoint({"torch", "transformers", "onnx", "sentence-transformers", "nvidia-pytriton"})
 
 
 def test_images_hold_what_the_tests_ran_with() -> None:
