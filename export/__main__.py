@@ -4,6 +4,7 @@
     python -m export SOURCE --int8 --gate BEIR_DIR BEIR_DIR
     python -m export SOURCE --precision bf16|fp16|fp32 [--accept]
     python -m export SOURCE --layout packed [--precision fp16|fp32]
+    python -m export SOURCE --engine tensorrt [--backend onnxruntime|tensorrt]
     python -m export --defaults [--out build/models]
 
 SOURCE is a folder, the name of a catalogue entry (see models/), or an identifier on the Hugging Face hub.
@@ -57,6 +58,18 @@ def _parser() -> argparse.ArgumentParser:
         help="to compute in; one that is not exact enough is refused (default auto: the fastest that is)",
     )
     parser.add_argument("--accept", action="store_true", help="take --precision even if it is not exact enough")
+    parser.add_argument(
+        "--engine",
+        choices=("onnxruntime", "tensorrt"),
+        default="onnxruntime",
+        help="on a GPU; tensorrt: its engines are built now, if it is here; as NAME-tensorrt",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("python", "onnxruntime", "tensorrt"),
+        default="python",
+        help="of the Triton that runs it",
+    )
     parser.add_argument("--int8", action="store_true", help="also write NAME-int8, if it passes the gate")
     parser.add_argument(
         "--gate",
@@ -78,7 +91,7 @@ def _export_source(options: argparse.Namespace) -> None:
     precision = None if options.precision == "auto" else options.precision
     if options.accept and precision is None:
         raise ExportError("--accept: says that a --precision given by name may miss its bounds; there is none")
-    wish = Wish(options.layout, precision, options.accept)
+    wish = Wish(options.layout, precision, options.accept, options.engine, options.backend)
     model = export(_find(options.source, entry), options.out, entry, options.family, options.name, _say, wish)
     if options.int8:
         from export.int8 import export_int8

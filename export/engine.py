@@ -10,10 +10,11 @@ from export.triton_repository import RUNNER
 
 
 @functools.cache
-def runner() -> Any:
-    """The runner's module. What it imports of Triton exists only inside of one."""
+def runner(name: str = "model") -> Any:
+    """A module of the runner. What it imports of Triton exists only inside of one; the rest lies beside it."""
     sys.modules.setdefault("triton_python_backend_utils", ModuleType("triton_python_backend_utils"))
-    spec = importlib.util.spec_from_file_location("siftline_runner", RUNNER)
+    sys.path.append(str(RUNNER))
+    spec = importlib.util.spec_from_file_location(f"siftline_runner_{name}", RUNNER / f"{name}.py")
     assert spec is not None and spec.loader is not None  # noqa: PT018
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

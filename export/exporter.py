@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from export import loading, tokenizer_file, triton_repository
+from export import loading, tensorrt, tokenizer_file, triton_repository
 from export.backbone import vocab_size
 from export.catalogue import CatalogueEntry
 from export.description import Description, describe, hidden_size
@@ -38,7 +38,7 @@ def export(
     """
     source = Source(source, source.name) if isinstance(source, Path) else source
     own = entry.name if entry else source.folder.resolve().name.lower()
-    chosen = checked_name(name or (f"{own}-packed" if wish.layout == "packed" else own))
+    chosen = checked_name(name or own + wish.suffix)
     description = _described(source, chosen, entry, family)
     with replacing(out / chosen) as folder:
         return _build(description, folder, built_from(source, entry, family), wish, report)
@@ -74,6 +74,8 @@ def _build(description: Description, folder: Path, digest: str, wish: Wish, repo
     version = triton_repository.version_folder(repository, description.name)
     record = GraphWriter(graph, tokenizer, version, report).write(record, wish)
     triton_repository.finish(repository, record, graph.outputs, vocab_size(graph.backbone))
+    if record.engine == "tensorrt" and record.backend == "python":
+        report(f"{record.name}: {tensorrt.build(repository / record.name)}")
     (folder / TOKENIZER_FILE).write_text(tokenizer.to_str(), "utf-8")
     return sealed(record, folder)
 

@@ -12,7 +12,7 @@ from serving.served_model import load
 def built_from(source: Source, entry: CatalogueEntry | None, family: str | None) -> str:
     """sha256 over all that an export depends on: the source, the catalogue entry, and the exporter itself."""
     digest = hashlib.sha256(f"{source.digest()}\n{entry and entry.model_dump_json()}\n{family}\n".encode())
-    code = [*Path(__file__).parent.glob("*.py"), *FAMILIES.glob("*.yaml"), RUNNER]
+    code = [*Path(__file__).parent.glob("*.py"), *FAMILIES.glob("*.yaml"), *RUNNER.glob("*.py")]
     for path in sorted(code):
         digest.update(path.read_bytes())
     return digest.hexdigest()

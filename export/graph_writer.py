@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from export import example, onnx_file, packed_graph, precisions, verification
 from export.errors import ExportError
 from export.graph import Graph
-from serving.served_model import EnginePrecision, Layout, Precision, ServedModel
+from serving.served_model import Backend, Engine, EnginePrecision, Layout, Precision, ServedModel
 
 Report = Callable[[str], None]
 
@@ -19,12 +19,25 @@ class Wish:
     """`precision` is what the model is to be computed in; None for the fastest that is exact enough.
 
     A packed graph is fp16 or fp32 itself. A padded one is fp32, and its engine computes in what the record allows;
-    `accept` allows `precision` whatever it costs.
+    `accept` allows `precision` whatever it costs. ExportError for what does not go together.
     """
 
     layout: Layout = "padded"
     precision: EnginePrecision | None = None
     accept: bool = False
+    engine: Engine = "onnxruntime"
+    backend: Backend = "python"
+
+    def __post_init__(self) -> None:
+        if self.engine == "tensorrt" and self.layout == "packed":
+            raise ExportError("--engine tensorrt takes padded graphs: it has no PackedMultiHeadAttention")
+        if self.backend == "tensorrt" and self.engine != "tensorrt":
+            raise ExportError("--backend tensorrt needs --engine tensorrt")
+
+    @property
+    def suffix(self) -> str:
+        """What tells a model of this wish from the plain one."""
+        return "-packed" if self.layout == "packed" else "-tensorrt" if self.engine == "tensorrt" else ""
 
 
 PADDED = Wish()
@@ -41,6 +54,7 @@ class GraphWriter:
 
     def write(self, record: ServedModel, wish: Wish) -> ServedModel:
         """The record with what depends on the wish. Raises ExportError for a graph that is not, or can't be, as it."""
+        record = record.model_copy(update={"engine": wish.engine, "backend": wish.backend})
         if wish.layout == "padded":
             return self._padded(record, wish)
         if wish.precision == "bf16" or wish.accept:

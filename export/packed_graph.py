@@ -37,7 +37,8 @@ class PackedEmbedder(nn.Module):
         hidden = _hidden(self.backbone, named)
         pooled = torch.cat([_pool(hidden.squeeze(0), named, mode) for mode in self._pooling], dim=1)
         vectors: Tensor = self.dense(pooled)
-        tokens = (output.squeeze(0) for output in self.token_heads(hidden.float()))
+        # Not squeeze(0), whose export asks whether it may.
+        tokens = (output[0] for output in self.token_heads(hidden.float()))
         return (_unit(vectors) if self._normalized else vectors, *tokens)
 
 

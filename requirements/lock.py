@@ -23,6 +23,8 @@ HEAD = "# Made by `make lock` from {name}.in. Install with --no-deps.\n"
 
 # What goes into an image is locked whole; of torch there must be nothing in it.
 IMAGES = ("gateway", "model-service")
+# For a GPU: the same, but for these, in whose place comes what is pinned by hand, because it is not installed here.
+GPU, NOT_ON_GPU = "model-service-gpu", ("onnxruntime", "onnxruntime-ep-openvino")
 IMAGE_PYTHONS = ("3.11", "3.12")
 PLATFORMS = tuple(f"manylinux_2_{minor}_x86_64" for minor in range(17, 36)) + ("manylinux2014_x86_64",)
 
@@ -30,9 +32,9 @@ PLATFORMS = tuple(f"manylinux_2_{minor}_x86_64" for minor in range(17, 36)) + ("
 def main() -> None:
     for name in IMAGES:
         pins = _closure(_read(FOLDER / f"{name}.in")[1], set())
-        lines = [f"{package}=={version}" for package, version in pins.items()]
-        hashes = _hashes(lines)
-        _write_lines(name, [" ".join([line, *(f"--hash=sha256:{each}" for each in hashes[line])]) for line in lines])
+        _write_image(name, [f"{package}=={version}" for package, version in pins.items()])
+    fixed = map(str, _read(FOLDER / f"{GPU}.in")[0])
+    _write_image(GPU, [*(f"{name}=={pin}" for name, pin in pins.items() if name not in NOT_ON_GPU), *fixed])
     known: set[str] = set()
     for name in ("runtime", "dev"):
         fixed, roots = _read(FOLDER / f"{name}.in")
@@ -44,6 +46,11 @@ def main() -> None:
 
 def _write(name: str, fixed: list[Requirement], pins: dict[str, str]) -> None:
     _write_lines(name, [*map(str, fixed), *(f"{package}=={version}" for package, version in pins.items())])
+
+
+def _write_image(name: str, lines: list[str]) -> None:
+    hashes = _hashes(lines)
+    _write_lines(name, [" ".join([line, *(f"--hash=sha256:{each}" for each in hashes[line])]) for line in lines])
 
 
 def _write_lines(name: str, lines: list[str]) -> None:

@@ -48,7 +48,9 @@ class ModelRuntime:
         address = self._server.grpc_address if self._server else settings.triton
         output = OUTPUTS[self.model.task]
         tls = files("triton", settings.triton_tls_ca, settings.triton_tls_cert, settings.triton_tls_key)
-        self._engine = TritonEngine(address, self.model.name, output, settings.engine_timeout, tls)
+        info = _info_of(self.model)
+        self._engine = TritonEngine(address, self.model.name, output, settings.engine_timeout, tls, info)
+        self._instances = settings.engine_instances(on_gpu=self.model.for_gpu)
         self._edges = length_edges(self.model.max_tokens)
         self._layout = layout_of(self.model, self._edges)
         self._watcher: asyncio.Task[None] | None = None
@@ -80,6 +82,12 @@ class ModelRuntime:
     @cached_property
     def fingerprint(self) -> str:
         return self.model.fingerprint(self.precision)
+
+    @property
+    def worker_changes(self) -> dict[str, object]:
+        """In what a worker's settings differ: workers share the engine."""
+        in_flight = -(-self._settings.batches_in_flight(self._instances) // self._settings.workers)
+        return {"triton": self.triton_address, "in_flight": in_flight, "instances": self._instances}
 
     async def start(self) -> None:
         """Starts Triton if it is ours, loads the model, computes something. Then the service is ready."""
@@ -135,9 +143,12 @@ class ModelRuntime:
         settings = self._settings
         if not await self._engine.ready():
             config = settings.model_dir / "repository" / self.model.name / "config.pbtxt"
-            await self._engine.load(
-                config, instances=settings.engine_instances, precision=self._precisions, threads=settings.threads
-            )
+            parameters = {
+                "precision": self._precisions,
+                "threads": str(settings.threads),
+                "gpu_memory": str(settings.gpu_memory),
+            }
+            await self._engine.load(config, self._instances, parameters)
         self._loaded_in = self._server.pid if self._server else None
 
     async def _load_afresh(self) -> None:
@@ -173,8 +184,8 @@ class ModelRuntime:
         return BatchLimits(
             edges=self._edges,
             batch_tokens=calibration.batch_tokens,
-            in_flight=settings.batches_in_flight,
-            instances=settings.engine_instances,
+            in_flight=settings.batches_in_flight(self._instances),
+            instances=self._instances,
             queue_tokens=settings.queue_tokens,
             seconds_per_token=calibration.seconds_per_token,
         )
@@ -240,6 +251,13 @@ def _precisions(model: served_model.ServedModel, settings: ModelServiceSettings)
             f"{model.precisions[0]}; to serve {wish} all the same, export it with --precision {wish} --accept"
         )
     return wish
+
+
+def _info_of(model: served_model.ServedModel) -> EngineInfo | None:
+    """Our runner says it itself; of Triton's other backends it is known."""
+    if model.backend == "python":
+        return None
+    return EngineInfo(f"triton+{model.backend}", "fp16" if model.engine == "tensorrt" else model.precision, threads=0)
 
 
 def _free_ports(count: int) -> list[int]:

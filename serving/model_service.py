@@ -120,6 +120,6 @@ async def _share(module: str, settings: ModelServiceSettings) -> None:
     runtime = ModelRuntime(settings, Health([]))
     try:
         await runtime.start()
-        await run_workers(module, settings, {"triton": runtime.triton_address, **settings.worker_changes})
+        await run_workers(module, settings, runtime.worker_changes)
     finally:
         await runtime.stop()

@@ -28,6 +28,14 @@ Layout = Literal["padded", "packed"]
 Precision = Literal["fp32", "fp16"]
 # What an engine on a CPU computes in, whatever the graph's weights are.
 EnginePrecision = Literal["bf16", "fp16", "fp32"]
+# What computes on a GPU: ONNX Runtime's own kernels, or TensorRT's (padded only). Which of Triton's backends runs it:
+# our runner in the python backend, or one that a larger Triton has and that pytriton's wheel has not.
+Engine = Literal["onnxruntime", "tensorrt"]
+Backend = Literal["python", "onnxruntime", "tensorrt"]
+
+
+# What `precision` says of these goes into a fingerprint, no more.
+_NOT_IN_VECTORS = {"source", "licence", "built_from", "precisions", "refused", "engine", "backend"}
 
 
 class _Record(BaseModel):
@@ -72,6 +80,8 @@ class ServedModel(_Record):
         ("bf16", "fp32"), description="what an engine may compute in: the first that its CPU has"
     )
     refused: dict[EnginePrecision, str] = Field({}, description="what it may not, and why: export/precisions.py")
+    engine: Engine = Field("onnxruntime", description="on a GPU")
+    backend: Backend = Field("python", description="of Triton")
     quantization: Literal["", "int8"] = Field("", description="of the graph itself, whatever the engine computes in")
     # embed
     dimensions: int = 0
@@ -88,12 +98,14 @@ class ServedModel(_Record):
     # rerank
     pair: PairLayout | None = None
 
+    @property
+    def for_gpu(self) -> bool:
+        return self.layout == "packed" or self.engine == "tensorrt"
+
     def fingerprint(self, precision: str) -> str:
         """32 hex digits that change with anything that changes a vector or a score."""
         # Defaults left out: a fact that models did not have before must not part them from their vectors.
-        facts = self.model_dump_json(
-            exclude={"source", "licence", "built_from", "precisions", "refused"}, exclude_defaults=True
-        )
+        facts = self.model_dump_json(exclude=_NOT_IN_VECTORS, exclude_defaults=True)
         return hashlib.sha256(f"{precision}\n{facts}".encode()).hexdigest()[:32]
 
 

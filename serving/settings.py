@@ -62,8 +62,16 @@ class ModelServiceSettings(ServerSettings):
         description="fp32 agrees with the reference to six digits, fp16 to three; auto: the fastest that the "
         "CPU has and the export found exact enough",
     )
-    instances: int = Field(0, ge=0, description="engine processes; 0 for one per core. Fewer to leave cores to others")
+    instances: int = Field(
+        0, ge=0, description="engine processes; 0 for one per core, or one per GPU. Fewer to leave cores to others"
+    )
     threads: int = Field(1, ge=1, description="threads per engine process; more for large models on few requests")
+    gpu_memory: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="share of a GPU's memory for engines; less where another service is on the same GPU",
+    )
     batch_tokens: int = Field(0, ge=0, description="tokens per batch; 0 for what a sweep at first start finds best")
     in_flight: int = Field(0, ge=0, description="batches in the engine at once; 0 for one more than instances")
     queue_tokens: int = Field(
@@ -75,16 +83,10 @@ class ModelServiceSettings(ServerSettings):
         None, description="folder of exported models that may be rolled out without a restart; none refuses rollouts"
     )
 
-    @property
-    def engine_instances(self) -> int:
-        return self.instances or max(1, len(os.sched_getaffinity(0)) // self.threads)
+    def engine_instances(self, *, on_gpu: bool) -> int:
+        """A GPU takes one batch at a time, whoever sends it."""
+        return self.instances or (1 if on_gpu else max(1, len(os.sched_getaffinity(0)) // self.threads))
 
-    @property
-    def batches_in_flight(self) -> int:
+    def batches_in_flight(self, instances: int) -> int:
         """One more than are computed at once, so that the next is there when one ends."""
-        return self.in_flight or self.engine_instances + 1
-
-    @property
-    def worker_changes(self) -> dict[str, object]:
-        """In what a worker differs, except for the Triton's address: workers share the engine."""
-        return {"in_flight": -(-self.batches_in_flight // self.workers), "instances": self.engine_instances}
+        return self.in_flight or instances + 1

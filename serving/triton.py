@@ -5,7 +5,7 @@ Foreign errors become ours here.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,10 +61,20 @@ class EngineInfo:
 class TritonEngine:
     """Runs batches of one model. `timeout` (seconds) bounds one batch: past it the engine counts as gone.
 
-    `tls` for a Triton that speaks TLS. Raises StartupError when its files are wrong.
+    `tls` for a Triton that speaks TLS. Raises StartupError when its files are wrong. `info` for a backend of Triton's
+    that does not say what it is.
     """
 
-    def __init__(self, address: str, model: str, output: str, timeout: float, tls: TLS | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        output: str,
+        timeout: float,
+        tls: TLS | None = None,
+        info: EngineInfo | None = None,
+    ) -> None:
+        self._info = info
         self._connection = connection(partial(_open, address), tls, "triton")
         self._model = model
         self._output = output
@@ -81,16 +91,19 @@ class TritonEngine:
 
     async def describe(self, batch: Batch, timeout: float) -> EngineInfo:
         """A real inference that also tells which engine made it."""
+        if self._info is not None:
+            await self._infer(batch, (self._output,), timeout)
+            return self._info
         reply = await self._infer(batch, ("engine",), timeout)
         facts = json.loads(reply.raw_output_contents[0])
         return EngineInfo(facts["engine"], facts["precision"], facts["threads"])
 
-    async def load(self, config_file: Path, *, instances: int, precision: str, threads: int) -> None:
+    async def load(self, config_file: Path, instances: int, parameters: Mapping[str, str]) -> None:
         """Loads the model (or loads it again, with fresh stubs) as config.pbtxt says, with what differs here."""
         config = text_format.Parse(config_file.read_text(), model_config_pb2.ModelConfig())
         config.instance_group[0].count = instances
-        config.parameters["precision"].string_value = precision
-        config.parameters["threads"].string_value = str(threads)
+        for key in config.parameters.keys() & parameters.keys():  # of our runner; other backends have other ones
+            config.parameters[key].string_value = parameters[key]
         request = service_pb2.RepositoryModelLoadRequest(model_name=self._model)
         request.parameters["config"].string_param = json_format.MessageToJson(config, preserving_proto_field_name=True)
         await self._call(self._connection.current().stub.RepositoryModelLoad, request, timeout=300.0)

@@ -23,7 +23,8 @@ PROGRAMS = ROOT / "build/supply-venv/bin"
 HEAD = """# Licences
 
 Made by `python -m tools.supply_chain licences`: what the packages in the images say of themselves. The images of the
-services also hold NVIDIA's Triton image, under the licences that come with it; models are not in any image.
+services also hold NVIDIA's Triton image, under the licences that come with it; models are not in any image. Images
+for a GPU hold onnxruntime-gpu (MIT) and CUDA's libraries, under NVIDIA's, in place of onnxruntime and OpenVINO.
 
 | package | version | licence | in |
 |---|---|---|---|

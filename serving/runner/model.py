@@ -1,7 +1,7 @@
 """Triton python-backend model: runs one ONNX graph through ONNX Runtime, one request = one ready batch.
 
-The exporter copies this file into every model repository as 1/model.py, beside 1/model.onnx; it therefore imports
-nothing of ours. Configuration parameters (all strings):
+The exporter copies this folder's files into every model repository, beside 1/model.onnx; they therefore import nothing
+else of ours. Configuration parameters (all strings):
 
     precision        one or more of bf16, fp16, fp32, with commas between: the first that is computed in here (fp32
                      always, the others by OpenVINO where the CPU does). An instance that Triton places on a GPU
@@ -10,6 +10,8 @@ nothing of ours. Configuration parameters (all strings):
     threads          threads of this instance (0: as many as the engine likes)
     vocab_size       token ids are 0 .. vocab_size - 1
     max_tokens       longest row
+    engine           onnxruntime, or tensorrt: on a GPU, where its libraries are; CUDA where they are not
+    gpu_memory       share of a GPU's memory for all instances on it
     layout           padded: inputs are int32 [B, L] matrices of one shape. packed: those of serving/batching/packing.py
 
 Outputs are those of the graph. One more, "engine", is uint8 [n]: JSON {"engine", "precision", "threads"}. An error
@@ -24,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
+from device_session import exhausted
 
 ENGINE_OUTPUT = "engine"
 # What a CPU must have to compute in a type. Without, OpenVINO would take fp32 and not say so.
@@ -31,21 +34,23 @@ CPU_FLAGS = {"bf16": ("amx_bf16", "avx512_bf16"), "fp16": ("amx_fp16", "avx512_f
 # OpenVINO keeps compiled primitives for each shape that it has met. Its own limit, 5000, let the process grow by
 # 100 MB every hundred shapes; 256 is as fast and the process stays where it is.
 SHAPE_CACHE = "256"
-MEMORY_WORDS = ("bad_alloc", "out of memory", "failed to allocate", "cannot allocate", "bad allocation")
 
 
 class TritonPythonModel:
     def initialize(self, args):
-        parameters = {k: v["string_value"] for k, v in json.loads(args["model_config"])["parameters"].items()}
+        config = json.loads(args["model_config"])
+        parameters = {k: v["string_value"] for k, v in config["parameters"].items()}
         graph = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         self._limits = int(parameters["vocab_size"]), int(parameters["max_tokens"])
         self._check = {"padded": check, "packed": check_packed}[parameters["layout"]]
-        wish = parameters["precision"], int(parameters["threads"])
         if args["model_instance_kind"] == "GPU":
-            own = parameters["graph_precision"]
-            self._session, facts = open_on_gpu(graph, int(args["model_instance_device_id"]), own, *wish)
+            from gpu_session import dims_of, open_on_gpu
+
+            device = int(args["model_instance_device_id"])
+            instances = int(config["instance_group"][0]["count"])
+            self._session, facts = open_on_gpu(graph, device, parameters, dims_of(config), instances)
         else:
-            self._session, facts = open_session(graph, *wish)
+            self._session, facts = open_session(graph, parameters["precision"], int(parameters["threads"]))
         self._inputs = [i.name for i in self._session.get_inputs()]
         self._outputs = [o.name for o in self._session.get_outputs()]
         self._engine = ort.OrtValue.ortvalue_from_numpy(np.frombuffer(json.dumps(facts).encode(), np.uint8).copy())
@@ -86,8 +91,8 @@ def take(tensor):
 
 
 def give(name, value):
-    """ONNX Runtime's tensor as one of Triton."""
-    return pb_utils.Tensor.from_dlpack(name, value) if THROUGH_DLPACK else pb_utils.Tensor(name, value.numpy())
+    """ONNX Runtime's tensor, or an array, as one of Triton."""
+    return pb_utils.Tensor.from_dlpack(name, value) if THROUGH_DLPACK else pb_utils.Tensor(name, np.asarray(value))
 
 
 def check(feed, vocab_size, max_tokens):
@@ -121,8 +126,7 @@ def check_limits(ids, longest, vocab_size, max_tokens):
 
 def describe(error):
     text = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)
-    exhausted = isinstance(error, MemoryError) or any(word in text.lower() for word in MEMORY_WORDS)
-    return f"OUT_OF_MEMORY {text}" if exhausted else text
+    return f"OUT_OF_MEMORY {text}" if exhausted(error) else text
 
 
 def open_session(graph, precision, threads):
@@ -143,20 +147,6 @@ def open_session(graph, precision, threads):
             raise ValueError("a model in the packed layout needs a GPU; export it with --layout padded") from error
         raise
     return session, {"engine": engine, "precision": precision, "threads": threads}
-
-
-def open_on_gpu(graph, device, own, precision, threads):
-    """The same on the CUDA provider. Its arena grows by what is asked for: doubling would hold twice what is used."""
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        raise ValueError("a GPU is there, but this ONNX Runtime is built without CUDA: install onnxruntime-gpu")
-    if own not in precision.split(","):
-        raise ValueError(f"precision {precision}: on a GPU the graph's own is computed, which is {own}")
-    ort.preload_dlls()
-    settings = {"device_id": device, "arena_extend_strategy": "kSameAsRequested"}
-    session = ort.InferenceSession(str(graph), providers=[("CUDAExecutionProvider", settings), "CPUExecutionProvider"])
-    if "CUDAExecutionProvider" not in session.get_providers():  # ONNX Runtime would go on without, on the CPU
-        raise ValueError("ONNX Runtime found no CUDA to compute with; its own message is in the log")
-    return session, {"engine": "onnxruntime+cuda", "precision": own, "threads": threads}
 
 
 @functools.cache

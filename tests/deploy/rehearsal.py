@@ -39,6 +39,7 @@ class Image:
 
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
     user: str = "0:0"
     workdir: str = "/"
     entrypoint: list[str] = field(default_factory=list)
@@ -56,7 +57,17 @@ def build(dockerfile: Path, folder: Path, base: Mapping[str, Path]) -> Image:
         elif instruction == "COPY":
             _copy(rest, image, stages)
         elif instruction == "RUN":
-            command = ("chroot", str(image.root), "/usr/bin/env", "PYTHONPATH=/opt/pip", "/bin/sh", "-ec", rest)
+            arguments = [f"{key}={value}" for key, value in image.arguments.items()]
+            command = (
+                "chroot",
+                str(image.root),
+                "/usr/bin/env",
+                "PYTHONPATH=/opt/pip",
+                *arguments,
+                "/bin/sh",
+                "-ec",
+                rest,
+            )
             _check(_in_root(image.root, base, f"exec {shlex.join(command)}"))
         elif instruction == "ENV":
             image.environment |= dict(each.split("=", 1) for each in shlex.split(rest))
@@ -67,8 +78,11 @@ def build(dockerfile: Path, folder: Path, base: Mapping[str, Path]) -> Image:
             image.user = rest
         elif instruction == "ENTRYPOINT":
             image.entrypoint = json.loads(rest)
+        elif instruction == "ARG":
+            name, _, default = rest.partition("=")
+            image.arguments[name] = default
         else:
-            assert instruction in ("ARG", "EXPOSE"), instruction
+            assert instruction == "EXPOSE", instruction
     return image
 
 

@@ -40,7 +40,7 @@ def test_images_take_only_what_the_build_sees(file: Path) -> None:
         assert any(source == each or source.startswith(f"{each}/") for each in allowed), source
 
 
-@pytest.mark.parametrize("name", ["gateway", "model-service"])
+@pytest.mark.parametrize("name", ["gateway", "model-service", "model-service-gpu"])
 def test_images_hold_no_torch(name: str) -> None:
     packages = {line.partition("==")[0] for line in (ROOT / f"requirements/{name}.txt").read_text().splitlines()}
     assert packages.isdisjoint({"torch", "transformers", "onnx", "sentence-transformers", "nvidia-pytriton"})
@@ -53,6 +53,19 @@ def test_images_hold_what_the_tests_ran_with() -> None:
         lines = (ROOT / f"requirements/{name}.txt").read_text().splitlines()[1:]
         assert {line.partition(" ")[0] for line in lines} <= tested
         assert all(" --hash=sha256:" in line for line in lines)
+
+
+def test_gpu_images_differ_in_onnxruntime_alone() -> None:
+    """Two of its builds in one environment would be one that is broken."""
+    cpu, gpu = (_pins(name) for name in ("model-service", "model-service-gpu"))
+    assert cpu - gpu == {pin for pin in cpu if pin.startswith("onnxruntime")}
+    assert {pin.partition("==")[0] for pin in gpu - cpu if not pin.startswith("nvidia-")} == {"onnxruntime-gpu"}
+    (here,) = (pin.partition("==")[2] for pin in cpu if pin.startswith("onnxruntime=="))
+    assert f"onnxruntime-gpu=={here}" in gpu
+
+
+def _pins(name: str) -> set[str]:
+    return {line.partition(" ")[0] for line in (ROOT / f"requirements/{name}.txt").read_text().splitlines()[1:]}
 
 
 @pytest.fixture

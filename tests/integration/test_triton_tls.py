@@ -5,12 +5,14 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import trustme
 
 from serving import triton_installation
+from serving.batching import Batch
 from serving.errors import Unavailable
-from serving.triton import TritonEngine
+from serving.triton import EngineInfo, TritonEngine
 from siftline.tls import TLS
 from tests.running import certificates
 from tests.running.certificates import Files
@@ -59,15 +61,27 @@ async def ready_at_last(engine: TritonEngine) -> bool:
                 await asyncio.sleep(0.1)
 
 
+async def a_backend_that_does_not_say_what_it_is(triton: str, files: Files) -> None:
+    """Is asked for vectors only, and known beforehand."""
+    info = EngineInfo("triton+onnxruntime", "fp32", 0)
+    engine = TritonEngine(triton, MODEL, "vectors", 60.0, files.tls, info)
+    ids = np.ones((1, 4), np.int32)
+    names = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+    batch = Batch(dict.fromkeys(names, ids), np.array([4], np.int32), 4, 4)
+    assert await engine.describe(batch, 60.0) == info
+    await engine.close()
+
+
 async def test_a_triton_with_mutual_tls_computes_for_who_shows_a_certificate(
     triton: str, files: Files, default_models: Path
 ) -> None:
     engine = TritonEngine(triton, MODEL, "vectors", 60.0, files.tls)
     assert not await ready_at_last(engine)
     config = default_models / MODEL / "repository" / MODEL / "config.pbtxt"
-    await engine.load(config, instances=1, precision="fp32", threads=1)
+    await engine.load(config, 1, {"precision": "fp32", "threads": "1"})
     assert await engine.ready()
     await engine.close()
+    await a_backend_that_does_not_say_what_it_is(triton, files)
     for tls in (None, TLS(files.ca)):
         refused = TritonEngine(triton, MODEL, "vectors", 60.0, tls)
         with pytest.raises(Unavailable):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from google.protobuf import text_format
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
@@ -12,8 +13,10 @@ from tritonclient.grpc import model_config_pb2
 
 from export.exporter import export
 from export.freshness import built_from, is_current
+from export.graph_writer import Wish
 from export.source import Source
-from serving.served_model import load
+from export.triton_repository import as_triton_gives_it
+from serving.served_model import Backend, Engine, load
 
 
 def test_the_folder_is_a_triton_repository(embedder: Path, tmp_path: Path) -> None:
@@ -27,6 +30,42 @@ def test_the_folder_is_a_triton_repository(embedder: Path, tmp_path: Path) -> No
     assert [tensor.name for tensor in config.input] == list(record.inputs)
     assert config.parameters["max_tokens"].string_value == str(record.max_tokens) == "64"
     assert (record.dimensions, record.pooling, record.normalized) == (32, "mean", True)
+
+
+BACKENDS = [("onnxruntime", "onnxruntime"), ("onnxruntime", "tensorrt"), ("tensorrt", "tensorrt")]
+
+
+def test_for_tensorrt(embedder: Path, tmp_path: Path) -> None:
+    """Without it, too: engines are then built where it is served."""
+    said: list[str] = []
+    plain = export(embedder, tmp_path / "out")
+    record = export(embedder, tmp_path / "out", report=said.append, wish=Wish(engine="tensorrt"))
+    config = as_triton_gives_it(tmp_path / "out" / record.name / "repository" / record.name)
+    assert record.name == f"{plain.name}-tensorrt"
+    assert record.model_copy(update={"name": plain.name}).fingerprint("fp32") == plain.fingerprint("fp32")
+    assert config["backend"] == "python"
+    assert config["instance_group"] == [{"count": 1}]  # the kind is AUTO, which is the default
+    assert config["parameters"]["engine"]["string_value"] == "tensorrt"
+    assert said[-1].startswith(
+        f"{record.name}: no TensorRT engines were built, because this ONNX Runtime is built without"
+    )
+
+
+@pytest.mark.parametrize(("backend", "engine"), BACKENDS)
+def test_for_other_backends_of_triton(backend: Backend, engine: Engine, embedder: Path, tmp_path: Path) -> None:
+    record = export(embedder, tmp_path / "out", wish=Wish(engine=engine, backend=backend))
+    config = as_triton_gives_it(tmp_path / "out" / record.name / "repository" / record.name)
+    assert config["backend"] == backend
+    assert config["default_model_filename"] == {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}[backend]
+    assert [output["name"] for output in config["output"]] == ["vectors"]
+    assert "parameters" not in config
+    if backend == "tensorrt":
+        assert config["instance_group"] == [{"count": 1, "kind": "KIND_GPU", "profile": ["0", "1"]}]
+    elif engine == "tensorrt":
+        accelerators = config["optimization"]["execution_accelerators"]["gpu_execution_accelerator"]
+        options = {each["name"]: each["parameters"] for each in accelerators}["tensorrt"]
+        assert (options["precision_mode"], options["trt_layer_norm_fp32_fallback"]) == ("FP16", "1")
+        assert options["trt_profile_max_shapes"].startswith("input_ids:512x64,")
 
 
 def test_any_shape_runs(embedder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What benchmarks/gpu.py measures: one module for each kind of thing that computes."""
