@@ -4,7 +4,7 @@ import asyncio
 import os
 import sysconfig
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -77,8 +77,8 @@ class Clock:
         return strike
 
 
-def certificate_ends(server: RunningService, own: Files, authority: trustme.CA, *lines: Proxy) -> Strike:
-    """The server's certificate ends, and connections over `lines` with it; then another is put in its place."""
+def certificate_ends(servers: Sequence[RunningService], own: Files, authority: trustme.CA, *lines: Proxy) -> Strike:
+    """The servers' certificate ends, and connections over `lines` with it; then another is put in its place."""
 
     async def break_connections() -> None:
         for each in lines:
@@ -87,7 +87,7 @@ def certificate_ends(server: RunningService, own: Files, authority: trustme.CA, 
 
     @asynccontextmanager
     async def strike(_: System, __: Load) -> AsyncIterator[None]:
-        while (left := await asyncio.to_thread(gateways.metric, server, ENDS) - time.time()) > 2 * LIFE_SECONDS:
+        while (left := await asyncio.to_thread(_longest, servers)) > 2 * LIFE_SECONDS:
             own.identify(local(authority, LIFE_SECONDS))
             await asyncio.sleep(LIFE_SECONDS / 3)
             await break_connections()  # certificates are looked at when somebody connects
@@ -100,3 +100,8 @@ def certificate_ends(server: RunningService, own: Files, authority: trustme.CA, 
             own.identify(local(authority))
 
     return strike
+
+
+def _longest(servers: Sequence[RunningService]) -> float:
+    """Seconds that the certificate of one of them still lasts."""
+    return max(gateways.metric(server, ENDS) for server in servers) - time.time()
