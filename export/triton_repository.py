@@ -94,8 +94,9 @@ def _for_onnxruntime(config: triton.ModelConfig, model: ServedModel) -> None:
         smallest, best, _ = profiles(model.max_tokens)[-1]
         profile = smallest, best, (ROWS, model.max_tokens)
         options = dict(zip(keys, shapes(list(model.inputs), profile), strict=True))
-        fp16 = {"precision_mode": "FP16", "trt_layer_norm_fp32_fallback": "1"}
-        accelerators.add(name="tensorrt", parameters={**fp16, **options})
+        if model.tensorrt_precision == "fp16":
+            options |= {"precision_mode": "FP16", "trt_layer_norm_fp32_fallback": "1"}
+        accelerators.add(name="tensorrt", parameters=options)
 
 
 def _for_tensorrt(config: triton.ModelConfig, model: ServedModel) -> None:

@@ -257,7 +257,8 @@ def _info_of(model: served_model.ServedModel) -> EngineInfo | None:
     """Our runner says it itself; of Triton's other backends it is known."""
     if model.backend == "python":
         return None
-    return EngineInfo(f"triton+{model.backend}", "fp16" if model.engine == "tensorrt" else model.precision, threads=0)
+    precision = model.tensorrt_precision if model.engine == "tensorrt" else model.precision
+    return EngineInfo(f"triton+{model.backend}", precision, threads=0)
 
 
 def _free_ports(count: int) -> list[int]:

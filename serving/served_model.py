@@ -102,6 +102,11 @@ class ServedModel(_Record):
     def for_gpu(self) -> bool:
         return self.layout == "packed" or self.engine == "tensorrt"
 
+    @property
+    def tensorrt_precision(self) -> str:
+        """What Triton's own backends are told to have TensorRT compute in: fp16 where the export allows it."""
+        return "fp16" if "fp16" in self.precisions else "fp32"
+
     def fingerprint(self, precision: str) -> str:
         """32 hex digits that change with anything that changes a vector or a score."""
         # Defaults left out: a fact that models did not have before must not part them from their vectors.
