@@ -80,7 +80,8 @@ def _bin(predicted: Floats, relevant: Bools) -> Bin:
     count, share = len(relevant), float(relevant.mean())
     middle = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
     half = _Z * (share * (1 - share) / count + _Z**2 / (4 * count**2)) ** 0.5 / (1 + _Z**2 / count)
-    return Bin(count, float(predicted.mean()), share, max(0.0, middle - half), min(1.0, middle + half))
+    low, high = min(share, middle - half), max(share, middle + half)  # rounding may put an end beyond a share of 0 or 1
+    return Bin(count, float(predicted.mean()), share, max(0.0, low), min(1.0, high))
 
 
 def _at(floor: float, ranked: Sequence[tuple[bool, Bools, Floats]]) -> Operating:

@@ -1,7 +1,7 @@
 """The whole of siftline with a Redis for each role and a proxy on every line between parts; watched and restarted."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,12 +18,13 @@ LINES = ("embed", "rerank", "cache", "index", "gateway")
 
 
 class System:
-    """Ports and processes of the parts: embed, rerank, cache, index, gateway."""
+    """Ports and processes of the parts: embed, rerank, cache, index, gateway. `engine`: options of the query engine."""
 
-    def __init__(self, folder: Path, models: Path, silent_seconds: float) -> None:
+    def __init__(self, folder: Path, models: Path, silent_seconds: float, engine: Sequence[str] = ()) -> None:
         self._folder = folder
         self._models = models
         self._silent_seconds = silent_seconds
+        self._engine = engine
         self._ports = {name: free_port() for name in LINES}
         self.http = f"127.0.0.1:{free_port()}"
         self.lines = {name: Proxy(port) for name, port in self._ports.items()}
@@ -79,7 +80,7 @@ class System:
         redis.NEEDED_BYTES = 0  # the index's disk is a small one
         return Program(
             name=role,
-            command=redis.embedded_command(port, self._folder / role),
+            command=(*redis.embedded_command(port, self._folder / role), *self._engine),  # loadmodule is the last
             log=self._folder / f"{role}.log",
             check=lambda: redis.check(redis.embedded_url(port)),
             ready_seconds=60,
@@ -117,9 +118,11 @@ class System:
 
 
 @asynccontextmanager
-async def running(folder: Path, models: Path, silent_seconds: float = SILENT_SECONDS) -> AsyncIterator[System]:
+async def running(
+    folder: Path, models: Path, silent_seconds: float = SILENT_SECONDS, engine: Sequence[str] = ()
+) -> AsyncIterator[System]:
     """Started whole, and gone after the block."""
-    system = System(folder, models, silent_seconds)
+    system = System(folder, models, silent_seconds, engine)
     try:
         await system.start()
         yield system

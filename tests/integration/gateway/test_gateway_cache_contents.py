@@ -35,7 +35,7 @@ async def test_stats_warm_and_purge(gateway: Any, redis_server: Any, tmp_path: P
     async with asyncio.timeout(10):
         while (known := (await held(gateway, capsys))["models"]) == [] or known[0]["entries"] < 2002:
             await asyncio.sleep(0.05)
-    assert known == [{"fingerprint": "f" * 16, "entries": 2002, "bytes": 2002 * (18 + 64), "in_service": True}]
+    assert known == [{"fingerprint": "f" * 16, "entries": 2002, "bytes": 2002 * (22 + 64), "in_service": True}]
     reply = await gateway.searches.Search(pb.SearchRequest(collection="c", query="query 77"))
     assert reply.timings.embedding_cached
     with redis_server.client as client:

@@ -114,3 +114,12 @@ def test_the_page(tmp_path: Path) -> None:
     assert "Calibration of reranker on set, split train" in page
     assert "For a precision of 0.9: min_probability" in page
     assert (tmp_path / "reliability.svg").is_file()
+
+
+@pytest.mark.parametrize("relevant", [0.0, 1.0])
+def test_an_interval_holds_its_share(relevant: float) -> None:
+    """The interval's end is the share itself where that is 0 or 1; computed, it may miss it by a rounding."""
+    for count in range(1, 200):
+        queries = [Judged(np.zeros(count), np.zeros(count), np.full(count, bool(relevant)), answerable=True)]
+        [found] = thresholds.reliability(queries, [np.full(count, 0.5)])
+        assert 0 <= found.low <= found.observed == relevant <= found.high <= 1
