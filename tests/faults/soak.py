@@ -39,7 +39,7 @@ PATIENCE = 60.0  # with a part that is silent, as where it is deployed
 SHARED_MEMORY = "/dev/shm/siftline-"
 CALLS_TASKS = 20  # of calls that are in flight when a sample is taken
 # The query engine's table of documents has a new slot for every write, a million of them at most: 24 MB an index. Here
-# it is full before the warm-up ends.
+# it has as many as are soon full.
 SMALL_TABLE = ("MAXDOCTABLESIZE", "1000")
 NOISE = 1.0  # MB: of the smallest process two percent are less than what an allocator takes at a time
 CODES = {"OK", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}  # others use the machine too
@@ -48,9 +48,13 @@ TASKS = "siftline_tasks "
 
 @dataclass(frozen=True)
 class Sample:
-    """Of one process: MB of memory, open files (connections too), threads, segments of shared memory, tasks."""
+    """Of one process: MB of memory, open files (connections too), threads, segments of shared memory, tasks.
 
-    resident: float
+    Memory is what the process alone has written to. Pages of programs and libraries, which come as they are first run
+    and which the kernel may take back at any time, are left out.
+    """
+
+    memory: float
     files: float
     threads: float
     segments: float
@@ -67,20 +71,20 @@ class Growth:
 
     @property
     def share(self) -> float:
-        return self.last.resident / self.first.resident - 1
+        return self.last.memory / self.first.memory - 1
 
     @property
     def grew(self) -> bool:
         a, b = self.first, self.last
         counted = b.files > a.files + 2 or b.threads > a.threads or b.segments > a.segments
-        larger = self.share > 0.02 and b.resident > a.resident + NOISE
+        larger = self.share > 0.02 and b.memory > a.memory + NOISE
         return counted or larger or b.tasks > a.tasks + CALLS_TASKS
 
     def line(self) -> str:
         a, b = self.first, self.last
         counts = [(one.name, getattr(a, one.name), getattr(b, one.name)) for one in fields(Sample)[1:]]
         rest = "   ".join(f"{name} {before:g} → {after:g}" for name, before, after in counts)
-        return f"{self.process:32} {a.resident:7.1f} → {b.resident:7.1f} MB {self.share:+7.2%}   {rest}"
+        return f"{self.process:32} {a.memory:7.1f} → {b.memory:7.1f} MB {self.share:+7.2%}   {rest}"
 
 
 async def soak(whole: System, warm_up: float, seconds: float, think: float) -> list[Growth]:
@@ -154,8 +158,9 @@ async def _tasks(whole: System, name: str) -> float:
 
 def _sample(process: psutil.Process, tasks: float) -> Sample:
     shared = {one.path for one in process.memory_maps() if one.path.startswith(SHARED_MEMORY)}
-    resident = process.memory_info().rss / MEGABYTE
-    return Sample(resident, process.num_fds(), process.num_threads(), len(shared), tasks)
+    pages = process.memory_info()
+    memory = (pages.rss - pages.shared) / MEGABYTE
+    return Sample(memory, process.num_fds(), process.num_threads(), len(shared), tasks)
 
 
 def _growth(name: str, seen: Sequence[Sample]) -> Growth:
