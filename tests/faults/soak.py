@@ -41,7 +41,7 @@ CALLS_TASKS = 20  # of calls that are in flight when a sample is taken
 # The query engine's table of documents has a new slot for every write, a million of them at most: 24 MB an index. Here
 # it has as many as are soon full.
 SMALL_TABLE = ("MAXDOCTABLESIZE", "1000")
-NOISE = 1.0  # MB: of the smallest process two percent are less than what an allocator takes at a time
+NOISE = 2.0  # MB that an allocator may scatter, whatever is in use: two percent of a process of 4 MB are nothing
 CODES = {"OK", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}  # others use the machine too
 TASKS = "siftline_tasks "
 
