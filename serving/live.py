@@ -64,7 +64,7 @@ def _adopt(settings: S, file: Path, adopt: Callable[[S], None]) -> dict[str, Any
 def _read(settings: ServerSettings, file: Path) -> dict[str, Any]:
     """Only what may change, each as its setting has to be."""
     known = type(settings).model_fields
-    fields: Any = {name: (known[name].annotation, known[name]) for name in settings.LIVE}
+    fields: Any = {name: (known[name].annotation, known[name]) for name in sorted(settings.LIVE)}
     allowed = create_model("Live", __config__=ConfigDict(extra="forbid"), **fields)
     return allowed.model_validate(tomllib.loads(file.read_text())).model_dump(exclude_unset=True)
 

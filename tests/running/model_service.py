@@ -46,7 +46,14 @@ class RunningService:
 
 
 def free_port() -> int:
-    return ports.free(1)[0]
+    """Never one that was given before: who has that may not listen yet."""
+    while (port := ports.free(1)[0]) in _GIVEN:
+        pass
+    _GIVEN.add(port)
+    return port
+
+
+_GIVEN: set[int] = set()
 
 
 @contextmanager

@@ -50,7 +50,7 @@ async def test_a_change_is_in_force_for_the_next_call(
     assert 6 < await given_to_rerank(gateway) < 9
 
     file.write_text("rerank_budget_s = 2.0\nlog_calls = true\n")
-    await until(lambda: "live file read again: rerank_budget_s=2.0, log_calls=True" in caplog.text)
+    await until(lambda: "live file read again: log_calls=True, rerank_budget_s=2.0" in caplog.text)
     assert 1 < await given_to_rerank(gateway) < 3
     assert logs.ANSWERED.isEnabledFor(logging.INFO)
 
