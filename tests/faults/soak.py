@@ -41,20 +41,16 @@ CALLS_TASKS = 20  # of calls that are in flight when a sample is taken
 # The query engine's table of documents has a new slot for every write, a million of them at most: 24 MB an index. Here
 # it has as many as are soon full.
 SMALL_TABLE = ("MAXDOCTABLESIZE", "1000")
-NOISE = 2.0  # MB that an allocator may scatter, whatever is in use: two percent of a process of 4 MB are nothing
+SMALL_HEAP = 4.0  # MB that an allocator may scatter over an hour, whatever is in use: of 15 MB it is a quarter
 CODES = {"OK", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}  # others use the machine too
 TASKS = "siftline_tasks "
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Of one process: MB of memory, open files (connections too), threads, segments of shared memory, tasks.
+    """Of one process: MB of memory, open files (connections too), threads, segments of shared memory, tasks."""
 
-    Memory is what the process alone has written to. Pages of programs and libraries, which come as they are first run
-    and which the kernel may take back at any time, are left out.
-    """
-
-    memory: float
+    resident: float
     files: float
     threads: float
     segments: float
@@ -71,20 +67,20 @@ class Growth:
 
     @property
     def share(self) -> float:
-        return self.last.memory / self.first.memory - 1
+        return self.last.resident / self.first.resident - 1
 
     @property
     def grew(self) -> bool:
         a, b = self.first, self.last
         counted = b.files > a.files + 2 or b.threads > a.threads or b.segments > a.segments
-        larger = self.share > 0.02 and b.memory > a.memory + NOISE
+        larger = self.share > 0.02 and b.resident > a.resident + SMALL_HEAP
         return counted or larger or b.tasks > a.tasks + CALLS_TASKS
 
     def line(self) -> str:
         a, b = self.first, self.last
         counts = [(one.name, getattr(a, one.name), getattr(b, one.name)) for one in fields(Sample)[1:]]
         rest = "   ".join(f"{name} {before:g} → {after:g}" for name, before, after in counts)
-        return f"{self.process:32} {a.memory:7.1f} → {b.memory:7.1f} MB {self.share:+7.2%}   {rest}"
+        return f"{self.process:32} {a.resident:7.1f} → {b.resident:7.1f} MB {self.share:+7.2%}   {rest}"
 
 
 async def soak(whole: System, warm_up: float, seconds: float, think: float) -> list[Growth]:
@@ -158,9 +154,8 @@ async def _tasks(whole: System, name: str) -> float:
 
 def _sample(process: psutil.Process, tasks: float) -> Sample:
     shared = {one.path for one in process.memory_maps() if one.path.startswith(SHARED_MEMORY)}
-    pages = process.memory_info()
-    memory = (pages.rss - pages.shared) / MEGABYTE
-    return Sample(memory, process.num_fds(), process.num_threads(), len(shared), tasks)
+    resident = process.memory_info().rss / MEGABYTE
+    return Sample(resident, process.num_fds(), process.num_threads(), len(shared), tasks)
 
 
 def _growth(name: str, seen: Sequence[Sample]) -> Growth:
