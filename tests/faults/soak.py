@@ -41,7 +41,6 @@ CALLS_TASKS = 20  # of calls that are in flight when a sample is taken
 # The query engine's table of documents has a new slot for every write, a million of them at most: 24 MB an index. Here
 # it has as many as are soon full.
 SMALL_TABLE = ("MAXDOCTABLESIZE", "1000")
-SMALL_HEAP = 4.0  # MB that an allocator may scatter over an hour, whatever is in use: of 15 MB it is a quarter
 CODES = {"OK", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}  # others use the machine too
 TASKS = "siftline_tasks "
 
@@ -73,8 +72,7 @@ class Growth:
     def grew(self) -> bool:
         a, b = self.first, self.last
         counted = b.files > a.files + 2 or b.threads > a.threads or b.segments > a.segments
-        larger = self.share > 0.02 and b.resident > a.resident + SMALL_HEAP
-        return counted or larger or b.tasks > a.tasks + CALLS_TASKS
+        return counted or self.share > 0.02 or b.tasks > a.tasks + CALLS_TASKS
 
     def line(self) -> str:
         a, b = self.first, self.last
