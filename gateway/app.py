@@ -132,7 +132,7 @@ class App:
             embed_budget_s=settings.embed_budget_s,
             words_instead=settings.words_instead,
         )
-        search = Search(self._registry, self._recalling, self._reranking)
+        search = Search(self._registry, self._recalling, self._reranking, head_start=settings.rerank_head_start)
         timeout_s = settings.index_timeout_s
         rebuild = Rebuild(self._index.redis, self._index, self._registry, timeout_s)
         reindex = Reindex(self._registry, self._index, rebuild, self._embed, ingest, timeout_s)

@@ -227,10 +227,15 @@ class RerankClient(ModelClient[rerank_pb2.GetModelResponse]):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service, rerank_pb2_grpc.RerankServiceStub, rerank_pb2.GetModelRequest())
+        self.in_flight = 0
 
     async def rerank(self, request: rerank_pb2.RerankRequest, deadline: Deadline) -> rerank_pb2.RerankResponse:
         """Scores straight from the service."""
-        response: rerank_pb2.RerankResponse = await self._compute("Rerank", request, deadline)
+        self.in_flight += 1
+        try:
+            response: rerank_pb2.RerankResponse = await self._compute("Rerank", request, deadline)
+        finally:
+            self.in_flight -= 1
         CALLER.get().tokens += response.tokens
         return response
 

@@ -1,5 +1,6 @@
 """Two lists of passages into one."""
 
+import math
 from collections.abc import Sequence
 
 from gateway.recall import Passage
@@ -16,9 +17,24 @@ def reciprocal_rank_fusion(
     joined = {passage.document.id: passage for passage in nearest}
     for passage in words:
         known = joined.setdefault(passage.document.id, passage)
-        known.text_rank, known.bm25 = passage.text_rank, passage.bm25
+        known.text_rank, known.bm25, known.document = passage.text_rank, passage.bm25, passage.document
     scored = [(passage, _score(passage, words_weight)) for passage in joined.values()]
     return sorted(scored, key=lambda pair: (-pair[1], pair[0].document.id))
+
+
+def expected(words: int, depth: int, words_weight: float = 0.5, overtaking: float = 0.5) -> int:
+    """How many of so many found by words (`depth` at most), from the first on, will be among the first `depth` joined.
+
+    Before that of rank r come those before it in its own list; those that only the nearest have, by their rank v, with
+    (1 - weight) / (60 + v) >= weight / (60 + r); and those behind it in its own list that the nearest have too. The
+    last are not known beforehand: they are taken for a share of `overtaking` of all behind it. With 1.0 it is certain.
+    """
+    words_part, nearest_part = words_weight, 1.0 - words_weight
+    if nearest_part == 0.0:
+        return words
+    room = (_CONSTANT + depth - overtaking * words) * words_part - _CONSTANT * nearest_part
+    rank = room / ((1.0 - overtaking) * words_part + nearest_part)
+    return max(0, math.floor(min(rank, words)))
 
 
 def _score(passage: Passage, words_weight: float) -> float:

@@ -54,6 +54,11 @@ STAGE_SECONDS = Histogram(
 DEGRADED_SEARCHES = Counter(
     "siftline_search_degraded_total", "Searches answered with less than was asked for, by reason", ["reason"]
 )
+HEAD_START = Counter(
+    "siftline_search_head_start_passages_total",
+    "Passages sent to the second stage while the query was embedded: asked for afterwards (used), or not (unused)",
+    ["outcome"],
+)
 DOCUMENTS = Counter(
     "siftline_documents_upserted_total", "Documents stored, by where their vectors came from", ["vector"]
 )
@@ -99,6 +104,8 @@ for _stage in STAGES:
     STAGE_SECONDS.labels(_stage)
 for _reason in DEGRADED:
     DEGRADED_SEARCHES.labels(_reason)
+for _outcome in ("used", "unused"):
+    HEAD_START.labels(_outcome)
 for _vector in ("computed", "reused"):
     DOCUMENTS.labels(_vector)
 for _kind in KINDS:

@@ -1,6 +1,7 @@
 """The first stage: passages near the query's vector, or with its words, or both."""
 
 import asyncio
+from contextlib import closing
 
 from gateway.deadline import Deadline
 from gateway.degradation import Degradation
@@ -11,6 +12,7 @@ from gateway.query import Found, Hit, Query, RecallMode
 from gateway.recall import Collection, Passage, Recall, Sought
 from gateway.recall.filter import Filter
 from gateway.recall.registry import check_model
+from gateway.scoring import Scoring
 from serving.errors import DeadlineExceeded, InvalidArgument, Overloaded, Unavailable
 from siftline.embed.v1 import embed_pb2
 
@@ -25,40 +27,72 @@ class Recalling:
         self._words_instead = words_instead
 
     async def find(
-        self, collection: Collection, query: Query, where: Filter | None, deadline: Deadline, found: Found
+        self,
+        collection: Collection,
+        query: Query,
+        where: Filter | None,
+        deadline: Deadline,
+        found: Found,
+        scoring: Scoring,
     ) -> list[Hit]:
         """Passages best first; what it learns on the way it notes in `found`. Raises as `Search.run` does."""
-        sought = Sought(query.depth, where, texts=query.mode is not RecallMode.HYBRID)
-        if query.mode is RecallMode.BM25:
-            return await self._by_words(collection, query, sought, deadline, found)
-        words = asyncio.create_task(self._words(collection, query, sought, deadline))  # while the query is embedded
+        if query.mode is RecallMode.HYBRID:
+            return await self._by_both(collection, query, where, deadline, found, scoring)
+        sought = Sought(query.depth, where)
+        if query.mode is RecallMode.VECTOR:
+            try:
+                return await self._by_vector(collection, query, sought, deadline, found)
+            except _NoVector:
+                found.degraded.append(Degradation.EMBED_UNAVAILABLE)
+        with stage("recall") as found.recall:
+            found.matching = await self._index.matching(collection, query.text, sought, deadline.require())
+        return _in_order_of_words(found.matching)
+
+    async def _by_vector(
+        self, collection: Collection, query: Query, sought: Sought, deadline: Deadline, found: Found
+    ) -> list[Hit]:
+        with stage("embed") as found.embed:
+            vector = await self._embed(collection, query.text, deadline, found)
+        with stage("recall") as found.recall:
+            found.nearest = await self._index.nearest(collection, vector, sought, deadline.require())
+        return [Hit(p, p.vector_rank, p.cosine or 0.0, p.cosine or 0.0) for p in found.nearest]
+
+    async def _by_both(
+        self,
+        collection: Collection,
+        query: Query,
+        where: Filter | None,
+        deadline: Deadline,
+        found: Found,
+        scoring: Scoring,
+    ) -> list[Hit]:
+        """Words are looked up while the query is embedded. Of texts, only those in the joined list are read, once."""
+        sought = Sought(query.depth, where, texts=False)
+        words = asyncio.create_task(self._words(collection, query, sought, deadline, scoring))
         words.add_done_callback(_retrieve)
         try:
-            with stage("embed") as found.embed:
+            with stage("embed") as found.embed, closing(scoring):
                 vector = await self._embed(collection, query.text, deadline, found)
             with stage("recall") as found.recall:
                 found.nearest = await self._index.nearest(collection, vector, sought, deadline.require())
-                if query.mode is RecallMode.VECTOR:
-                    return [Hit(p, p.vector_rank, p.cosine or 0.0, p.cosine or 0.0) for p in found.nearest]
                 found.matching = await words
                 return await self._fuse(collection, vector, found, query, deadline)
         except _NoVector:
             found.degraded.append(Degradation.EMBED_UNAVAILABLE)
-            return await self._by_words(collection, query, Sought(query.depth, where), deadline, found)
+            with stage("recall") as found.recall:
+                found.matching = await self._index.complete(collection, None, await words, deadline.require())
+            return _in_order_of_words(found.matching)
         finally:
             words.cancel()
 
-    async def _by_words(
-        self, collection: Collection, query: Query, sought: Sought, deadline: Deadline, found: Found
-    ) -> list[Hit]:
-        with stage("recall") as found.recall:
-            found.matching = await self._index.matching(collection, query.text, sought, deadline.require())
-        return [Hit(p, p.text_rank, p.bm25 or 0.0, p.bm25 or 0.0) for p in found.matching]
-
-    async def _words(self, collection: Collection, query: Query, sought: Sought, deadline: Deadline) -> list[Passage]:
-        if query.mode is not RecallMode.HYBRID:
-            return []
-        return await self._index.matching(collection, query.text, sought, deadline.require())
+    async def _words(
+        self, collection: Collection, query: Query, sought: Sought, deadline: Deadline, scoring: Scoring
+    ) -> list[Passage]:
+        """Passages without their texts, but for those that have a head start."""
+        matching = await self._index.matching(collection, query.text, sought, deadline.require())
+        if head := scoring.head(matching):
+            scoring.begin(await self._index.complete(collection, None, head, deadline.require()))
+        return matching
 
     async def _embed(self, collection: Collection, text: str, deadline: Deadline, found: Found) -> bytes:
         request = embed_pb2.EmbedRequest(
@@ -85,7 +119,6 @@ class Recalling:
     async def _fuse(
         self, collection: Collection, vector: bytes, found: Found, query: Query, deadline: Deadline
     ) -> list[Hit]:
-        """Only what is in the joined list is read from the index, once, though both lists may have it."""
         fused = reciprocal_rank_fusion(found.nearest, found.matching, query.words_weight)[: query.depth]
         scores = {passage.document.id: score for passage, score in fused}
         passages = [passage for passage, _ in fused]
@@ -95,6 +128,10 @@ class Recalling:
 
 class _NoVector(Exception):
     """The query could not be embedded, and words will do."""
+
+
+def _in_order_of_words(passages: list[Passage]) -> list[Hit]:
+    return [Hit(p, p.text_rank, p.bm25 or 0.0, p.bm25 or 0.0) for p in passages]
 
 
 def _retrieve(task: "asyncio.Task[list[Passage]]") -> None:

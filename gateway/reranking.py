@@ -23,10 +23,22 @@ PATIENT_S = 1.0  # a timeout after less than this says more about the caller's h
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """(logit, probability) of each passage, in the order sent."""
+    """(logit, probability) of each passage, in the order sent; how many windows these were read in.
+
+    `cut`: of a long passage only the beginning was read, because all together had more than `max_windows` (0: unknown).
+    """
 
     scores: list[tuple[float, float]]
     fingerprint: str
+    windows: int = 0
+    max_windows: int = 0
+    cut: bool = False
+
+    def agrees_with(self, other: "Scores") -> bool:
+        """Whether one call for the passages of both would have given the same scores."""
+        together = self.windows + other.windows
+        fits = self.cut or not self.max_windows or together <= self.max_windows
+        return self.fingerprint == other.fingerprint and self.cut == other.cut and fits
 
 
 class Reranking:
@@ -36,6 +48,11 @@ class Reranking:
         self._client = client
         self.budget_s = budget_s
         self._breaker = Breaker(threshold=5)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the service is there and has nothing else to do, as far as this gateway knows."""
+        return self._client is not None and not self._client.in_flight and not self._breaker.open
 
     async def score(
         self, query: str, passages: Sequence[str], left: float, fingerprint: str = ""
@@ -74,14 +91,17 @@ class Reranking:
         size = limits.max_passages or len(passages)
         fitting = [prefix(passage, limits.max_text_bytes) for passage in passages]
         parts = [fitting[at : at + size] for at in range(0, len(fitting), size)]
+        cut = False
         try:
             replies = await _all(*(client.rerank(_request(asked, part), deadline) for part in parts))
         except InvalidArgument:  # too many windows in all: the beginnings of the passages have to do
+            cut = True
             replies = await _all(*(client.rerank(_request(asked, part, cut=True), deadline) for part in parts))
         if len({reply.fingerprint for reply in replies}) != 1:
             raise Internal("rerank service: parts of one search were scored by different models")
         scores = [pair for reply, part in zip(replies, parts, strict=True) for pair in _in_order(reply, len(part))]
-        return Scores(scores, replies[0].fingerprint)
+        windows = sum(result.windows for reply in replies for result in reply.results)
+        return Scores(scores, replies[0].fingerprint, windows, limits.max_windows, cut)
 
 
 def _request(

@@ -49,6 +49,11 @@ class Document:
     metadata: str = ""
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the text is here; without it there are an id and a title at most."""
+        return bool(self.text)
+
+    @property
     def passage(self) -> str:
         """What is embedded and reranked."""
         return f"{self.title} {self.text}" if self.title else self.text
@@ -140,9 +145,9 @@ class Recall(Protocol):
         """The `depth` documents of highest BM25 score for the words of `query`, best first, ties by id."""
 
     async def complete(
-        self, collection: Collection, vector: bytes, passages: Sequence[Passage], timeout_s: float
+        self, collection: Collection, vector: bytes | None, passages: Sequence[Passage], timeout_s: float
     ) -> list[Passage]:
-        """Passages that hold ids only, with their documents, and where it lacks with the cosine to the fp16 `vector`.
+        """What passages lack is read: documents where they hold ids only, cosines to the fp16 `vector`, if any.
 
         Those that are gone meanwhile are left out.
         """

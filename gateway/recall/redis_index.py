@@ -142,21 +142,24 @@ class RedisIndex:
         return found
 
     async def complete(
-        self, collection: Collection, vector: bytes, passages: Sequence[Passage], timeout_s: float
+        self, collection: Collection, vector: bytes | None, passages: Sequence[Passage], timeout_s: float
     ) -> list[Passage]:
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline, lacking = self._redis.pipeline(transaction=False), []
         for passage in passages:
-            unknown = () if passage.cosine is not None else ("vector",)
-            pipeline.hmget(document_key(collection.uid, passage.document.id), *layout.TEXTS, *unknown)
+            texts = () if passage.document.is_whole else layout.TEXTS
+            unknown = ("vector",) if vector is not None and passage.cosine is None else ()
+            if wanted := (*texts, *unknown):
+                pipeline.hmget(document_key(collection.uid, passage.document.id), *wanted)
+                lacking.append(passage)
         async with answering(timeout_s):
             rows = await pipeline.execute()
-        found = [(passage, row) for passage, row in zip(passages, rows, strict=True) if row[0] is not None]
-        for passage, (text, title, metadata, *stored) in found:
-            texts = (part.decode() if part else "" for part in (text, title, metadata))
-            passage.document = Document(passage.document.id, *texts)
-            if stored:
-                passage.cosine = _cosine(vector, stored[0])
-        return [passage for passage, _ in found]
+        gone = set()
+        for passage, row in zip(lacking, rows, strict=True):
+            if row[0] is None:
+                gone.add(passage.document.id)
+            else:
+                _fill(passage, row, vector)
+        return [passage for passage in passages if passage.document.id not in gone]
 
     async def is_ready(self, timeout_s: float = 2.0) -> bool:
         """Whether the server answers and has the query engine."""
@@ -205,6 +208,15 @@ class RedisIndex:
         if durable and replies.pop()[0] < 1:
             raise Unavailable("index: written, but not on disk in time")
         return replies
+
+
+def _fill(passage: Passage, row: Sequence[bytes | None], vector: bytes | None) -> None:
+    """`row`: the texts if they are lacking, the stored vector if the cosine is."""
+    texts, stored = (row[:0], row) if passage.document.is_whole else (row[:3], row[3:])
+    if texts:
+        passage.document = Document(passage.document.id, *(part.decode() if part else "" for part in texts))
+    if vector is not None and stored and stored[0] is not None:
+        passage.cosine = _cosine(vector, stored[0])
 
 
 def _cosine(one: bytes, other: bytes) -> float:

@@ -24,16 +24,24 @@ MAX_CHARACTERS = 100_000  # of all passages to rerank whole
 
 @dataclass
 class Faults:
-    """What goes wrong with calls, after `spared` of them. `error` is raised, `delay` slept before an answer."""
+    """What goes wrong with calls, after `spared` of them: they wait for `held`, sleep for `delay`, raise `error`."""
 
     error: SiftlineError | None = None
     delay: float = 0.0
     spared: int = 0
+    held: asyncio.Event | None = None
+    waiting: int = 0  # for `held`
 
     async def strike(self) -> None:
         self.spared -= 1
         if self.spared >= 0:
             return
+        if self.held is not None:
+            self.waiting += 1
+            try:
+                await self.held.wait()
+            finally:
+                self.waiting -= 1
         if self.delay:
             await asyncio.sleep(self.delay)
         if self.error is not None:
@@ -168,6 +176,7 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
     fingerprint: str = "e" * 32
     faults: Faults = field(default_factory=Faults)
     calls: list[int] = field(default_factory=list)
+    passages: list[str] = field(default_factory=list)  # of all calls
     others: set[str] = field(default_factory=set)  # fingerprints of further models
     seconds_left: float = 0.0  # of the last call
     priority: int = 0
@@ -182,6 +191,7 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
         self, request: rerank_pb2.RerankRequest, context: grpc.aio.ServicerContext
     ) -> rerank_pb2.RerankResponse:
         self.calls.append(len(request.passages))
+        self.passages += request.passages
         self.seconds_left = context.time_remaining()
         self.priority = request.priority
         await self.faults.strike()
