@@ -16,6 +16,7 @@ from tests.running import gateway as gateways
 from tests.running.gateway import metric
 from tests.running.model_service import RunningService
 from tests.running.redis_server import RedisServer
+from tests.running.waiting import until
 
 SEARCH = pb.SearchRequest(collection="c", query="word3 word4")
 
@@ -77,7 +78,7 @@ async def test_sigterm_lets_calls_finish(gateway: RunningService, rerank: FakeSe
     rerank.servicer.faults.delay = 1.0
     async with grpc.aio.insecure_channel(gateway.address) as channel:
         under_way = asyncio.ensure_future(stub_of(channel).Search(SEARCH))
-        await asyncio.sleep(0.3)
+        await until(lambda: rerank.servicer.calls)
         gateway.process.send_signal(signal.SIGTERM)
         reply = await under_way
     assert reply.hits[0].id == "d3"

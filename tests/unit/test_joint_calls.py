@@ -146,7 +146,7 @@ async def test_each_has_its_own_deadline(joint: JointCalls, service: Service) ->
     service.wait = going.wait
     patient = asyncio.create_task(ask(joint, "b", seconds=60.0))
     with pytest.raises(DeadlineExceeded):
-        await ask(joint, "a", seconds=0.05)
+        await ask(joint, "a", seconds=0.5)
     going.set()
     assert (await patient).count == 1
     assert sorted(service.calls[0]) == ["a", "b"]

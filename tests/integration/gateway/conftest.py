@@ -11,6 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app import SERVICES, App
+from gateway.quota import quota
 from gateway.settings import GatewaySettings
 from serving.health import Health
 from serving.incoming import Incoming
@@ -70,7 +71,7 @@ class Gateway:
         """Of HTTP."""
         return f"http://127.0.0.1:{self.app.http_port}"
 
-    async def until_ready(self, wanted: bool = True, seconds: float = 10.0) -> None:
+    async def until_ready(self, wanted: bool = True, seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while self.health.serving != wanted:
                 await asyncio.sleep(0.01)
@@ -97,7 +98,7 @@ class Gateways:
             "cache_url": redis_url,
             "index_url": redis_url,
             "http": "127.0.0.1:0",
-            "cache_budget_s": 0.2,
+            "cache_budget_s": 10.0,  # what a slow cache costs has tests of its own; elsewhere it would only be chance
             "model_refresh_s": 0.1,
         }
         health = Health(SERVICES)
@@ -149,6 +150,12 @@ async def gateway(gateways: Gateways, redis_server: RedisServer) -> Gateway:
     started = await gateways.start(redis_server.url)
     await started.until_ready()
     return started
+
+
+@pytest.fixture(autouse=True)
+def _patient_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that is late for once would not be asked, and a quota begin anew in each gateway."""
+    monkeypatch.setattr(quota, "_TIMEOUT_S", 10.0)
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from gateway.metrics import CACHE_FAILURES, CACHE_TEXTS
 from serving.errors import InvalidArgument, Overloaded
 from siftline.embed.v1 import embed_pb2
 from tests.fakes.services import vector_of
+from tests.running.waiting import until
 
 
 def outcomes() -> dict[str, float]:
@@ -23,17 +24,15 @@ def failures(operation: str, kind: str) -> float:
     return float(CACHE_FAILURES.labels(operation, kind)._value.get())
 
 
-async def embed(gateway: Any, *texts: str, timeout: float = 10, **more: Any) -> embed_pb2.EmbedResponse:
+async def embed(gateway: Any, *texts: str, timeout: float = 30, **more: Any) -> embed_pb2.EmbedResponse:
     reply: embed_pb2.EmbedResponse = await gateway.embeds.Embed(
         embed_pb2.EmbedRequest(texts=texts, **more), timeout=timeout
     )
     return reply
 
 
-async def until(condition: Any, seconds: float = 5) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+async def is_cached(gateway: Any, text: str) -> bool:
+    return (await embed(gateway, text)).cached == 1
 
 
 def entries(server: Any) -> list[bytes]:
@@ -104,14 +103,15 @@ async def test_many_at_once_compute_once(gateway: Any) -> None:
 
 
 async def test_a_caller_that_leaves_does_not_take_the_others_along(gateway: Any) -> None:
-    gateway.embed.faults.delay = 0.3
-    hasty = asyncio.create_task(embed(gateway, "same", timeout=0.1))
-    await asyncio.sleep(0.05)
-    patient = await embed(gateway, "same")
-    assert patient.count == 1
+    gateway.embed.faults.held = asyncio.Event()
+    hasty = asyncio.create_task(embed(gateway, "same", timeout=1))
+    await until(lambda: gateway.embed.calls)
+    patient = asyncio.create_task(embed(gateway, "same"))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await hasty
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    gateway.embed.faults.held.set()
+    assert (await patient).count == 1
 
 
 async def test_failures_are_not_stored(gateway: Any, redis_server: Any) -> None:
@@ -205,14 +205,13 @@ async def test_redis_gone_and_back(gateways: Any, redis_server: Any, own_redis: 
     gateway = await gateways.start(redis_server.url, cache_url=own_redis.url)
     good = await embed(gateway, "a")
     own_redis.kill()
+    failed, skipped = failures("get", "connection"), failures("get", "skipped")
     for number in range(20):
-        assert (await embed(gateway, "a", f"t{number}", timeout=1)).vectors.startswith(good.vectors)
-    assert failures("get", "connection") > 0
-    assert failures("get", "skipped") > 0
+        assert (await embed(gateway, "a", f"t{number}")).vectors.startswith(good.vectors)
+    assert failures("get", "connection") > failed
+    assert failures("get", "skipped") > skipped
     own_redis.start()
-    async with asyncio.timeout(10):
-        while (await embed(gateway, "back")).cached == 0:
-            await asyncio.sleep(0.05)
+    await until(lambda: is_cached(gateway, "back"))
 
 
 async def test_redis_that_hangs_costs_little(gateways: Any, redis_server: Any, own_redis: Any) -> None:
@@ -235,11 +234,11 @@ async def test_redis_that_takes_no_writes_still_answers_reads(
     await until(lambda: entries(own_redis))
     with own_redis.client as client:
         client.config_set(*command)
+    before = failures("set", "response")
     for number in range(10):
         assert (await embed(gateway, f"new {number}")).count == 1
         assert (await embed(gateway, "old")).cached == 1
-        await asyncio.sleep(0.01)
-    assert failures("set", "response") > 0
+    await until(lambda: failures("set", "response") > before)
 
 
 async def test_flushall(gateway: Any, redis_server: Any) -> None:

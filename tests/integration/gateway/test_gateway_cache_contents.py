@@ -32,7 +32,7 @@ async def test_stats_warm_and_purge(gateway: Any, redis_server: Any, tmp_path: P
     queries.write_text("one\ntwo\n\none\n" + "\n".join(f"query {n}" for n in range(2000)))
     assert await siftline(gateway, "warm", str(queries)) == 0
     assert "queries embedded" in capsys.readouterr().out
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (known := (await held(gateway, capsys))["models"]) == [] or known[0]["entries"] < 2002:
             await asyncio.sleep(0.05)
     assert known == [{"fingerprint": "f" * 16, "entries": 2002, "bytes": 2002 * (22 + 64), "in_service": True}]

@@ -15,6 +15,7 @@ from gateway.metrics import CACHE_CLAIMS, CACHE_FAILURES
 from serving.errors import InvalidArgument, Overloaded
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from tests.running import gateway as gateway_process
+from tests.running.waiting import until
 
 LONG = {"cache_claim_s": 30.0}  # longer than any test waits: who answers sooner did not wait for its end
 
@@ -29,12 +30,6 @@ async def embed(gateway: Any, *texts: str, timeout: float = 60, **more: Any) -> 
     return reply
 
 
-async def until(condition: Any, seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 def keys(server: Any, pattern: str) -> list[bytes]:
     with server.client as client:
         return list(client.keys(pattern))
@@ -42,6 +37,12 @@ def keys(server: Any, pattern: str) -> list[bytes]:
 
 def claims(server: Any) -> list[bytes]:
     return keys(server, "siftline:c1:*")
+
+
+def looks(server: Any) -> int:
+    """How often texts were looked up."""
+    with server.client as client:
+        return int(client.info("commandstats")["cmdstat_mget"]["calls"])
 
 
 async def started(gateways: Any, redis_server: Any, count: int, **settings: Any) -> list[Any]:
@@ -86,17 +87,22 @@ async def test_each_text_is_computed_by_one_gateway(gateways: Any, redis_server:
 @pytest.mark.parametrize("kind", ["error", "left"])
 async def test_who_fails_or_leaves_lets_another_one_compute(gateways: Any, redis_server: Any, kind: str) -> None:
     one, two = await started(gateways, redis_server, 2, **LONG)
-    one.embed.faults.delay, late = 0.5, claimed("late")
+    one.embed.faults.held, late = asyncio.Event(), claimed("late")
     if kind == "error":
         one.embed.faults.error = Overloaded("queue is full", retry_after=0.1)
-    hasty = asyncio.create_task(embed(one, "text", timeout=60 if kind == "error" else 0.4))
-    await until(lambda: claims(redis_server))
-    assert (await embed(two, "text")).count == 1
+    hasty = asyncio.create_task(embed(one, "text", timeout=60 if kind == "error" else 1.5))
+    await until(lambda: claims(redis_server) and one.embed.calls)
+    before = looks(redis_server)
+    other = asyncio.create_task(embed(two, "text"))
+    await until(lambda: looks(redis_server) >= before + 3)  # it has found neither the text nor a claim to be had
+    if kind == "error":
+        one.embed.faults.held.set()
+    assert (await other).count == 1
     with pytest.raises(grpc.aio.AioRpcError):
         await hasty
     assert (len(one.embed.calls), two.embed.calls) == (1, [["text"]])
     assert claimed("late") == late, "it waited until it was told, not until it lost patience"
-    await until(lambda: len(keys(redis_server, "siftline:[ce]1:*")) == 1, seconds=5)
+    await until(lambda: len(keys(redis_server, "siftline:[ce]1:*")) == 1)
 
 
 async def test_nothing_of_a_failure_is_stored(gateways: Any, redis_server: Any) -> None:
@@ -113,7 +119,7 @@ async def test_nothing_of_a_failure_is_stored(gateways: Any, redis_server: Any) 
 async def test_a_gateway_that_is_killed(gateways: Any, redis_server: Any, tmp_path: Path) -> None:
     (other,) = await started(gateways, redis_server, 1, cache_claim_s=2.0)
     other.embed.faults.delay = 120.0
-    flags = (f"--embed={other.embed_server.target}", "--rerank=", "--cache-claim-s=2")
+    flags = (f"--embed={other.embed_server.target}", "--rerank=", "--cache-claim-s=2", "--cache-budget-s=10")
     urls = (f"--cache-url={redis_server.url}", f"--index-url={redis_server.url}")
     holder = gateway_process.start(tmp_path, *flags, *urls)
     try:

@@ -1,14 +1,17 @@
 """The second stage slow, down, overloaded or wrong: recall order within the deadline, and the reason."""
 
 import asyncio
-import time
 from typing import Any
 
 import grpc
 import pytest
 
+from gateway import reranking
 from serving.errors import Internal, InvalidArgument, Overloaded, Unavailable
 from siftline.search.v1 import search_pb2 as pb
+from tests.running.waiting import until
+
+SECONDS = 30.0
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ async def fill(gateway: Any) -> None:
     await gateway.searches.Upsert(pb.UpsertRequest(collection="c", documents=documents))
 
 
-async def search(gateway: Any, timeout: float = 10, **more: Any) -> pb.SearchResponse:
+async def search(gateway: Any, timeout: float = SECONDS, **more: Any) -> pb.SearchResponse:
     request = pb.SearchRequest(collection="c", query="word3 word4", **more)
     reply: pb.SearchResponse = await gateway.searches.Search(request, timeout=timeout)
     return reply
@@ -56,11 +59,10 @@ async def test_failures(filled: Any, error: Any, reason: Any) -> None:
     assert reply.hits[0].id == "d3"
 
 
-async def test_slow_within_the_callers_deadline(filled: Any) -> None:
-    filled.rerank.faults.delay = 5
-    started = time.monotonic()
-    reply = await search(filled, timeout=1)
-    assert time.monotonic() - started < 1
+async def test_slow_within_the_callers_deadline(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reranking, "_REPLY_S", 0.6)  # longer than a busy machine takes for the answer's way
+    filled.rerank.faults.held = asyncio.Event()  # that nobody sets
+    reply = await search(filled, timeout=3)
     assert list(reply.degraded) == [pb.DEGRADED_RERANK_TIMEOUT]
     assert is_recall_order(reply)
 
@@ -68,10 +70,9 @@ async def test_slow_within_the_callers_deadline(filled: Any) -> None:
 async def test_slow_within_the_gateways_budget(gateways: Any, redis_server: Any) -> None:
     gateway = await gateways.start(redis_server.url, rerank_budget_s=0.2)
     await fill(gateway)
-    gateway.rerank.faults.delay = 5
-    started = time.monotonic()
-    reply = await search(gateway, timeout=10)
-    assert time.monotonic() - started < 1
+    gateway.rerank.faults.held = asyncio.Event()  # that nobody sets
+    reply = await search(gateway)
+    assert gateway.rerank.seconds_left <= 0.25
     assert list(reply.degraded) == [pb.DEGRADED_RERANK_TIMEOUT]
 
 
@@ -83,7 +84,7 @@ async def test_down_and_back(filled: Any) -> None:
         assert is_recall_order(reply)
     assert await filled.is_serving()
     await filled.rerank_server.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         while (await search(filled)).degraded:
             await asyncio.sleep(0.05)
 
@@ -122,7 +123,7 @@ async def test_embed_down_and_back(filled: Any) -> None:
     assert all(hit.HasField("rerank_logit") for hit in reply.hits)
     assert not reply.embed_fingerprint
     await filled.embed_server.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         while (await filled.searches.Search(request)).degraded:
             await asyncio.sleep(0.05)
 
@@ -130,10 +131,9 @@ async def test_embed_down_and_back(filled: Any) -> None:
 async def test_embed_that_hangs(gateways: Any, redis_server: Any) -> None:
     gateway = await gateways.start(redis_server.url, embed_budget_s=0.2)
     await fill(gateway)
-    gateway.embed.faults.delay = 5
-    started = time.monotonic()
+    gateway.embed.faults.held = asyncio.Event()  # that nobody sets
     reply = await search(gateway, recall=pb.RECALL_MODE_HYBRID)
-    assert time.monotonic() - started < 1
+    assert gateway.embed.seconds_left <= 0.25
     assert list(reply.degraded) == [pb.DEGRADED_EMBED_UNAVAILABLE]
     assert reply.hits[0].id == "d3"
 
@@ -153,10 +153,9 @@ async def test_words_may_be_forbidden_to_stand_in(gateways: Any, redis_server: A
 
 
 async def test_a_budget_cuts_the_second_stage_only(filled: Any) -> None:
-    filled.rerank.faults.delay = 5
-    started = time.monotonic()
+    filled.rerank.faults.held = asyncio.Event()  # that nobody sets
     reply = await search(filled, budget_ms=200)
-    assert time.monotonic() - started < 1
+    assert filled.rerank.seconds_left <= 0.25
     assert list(reply.degraded) == [pb.DEGRADED_RERANK_TIMEOUT]
     assert is_recall_order(reply)
     tiny = await search(filled, budget_ms=1)
@@ -167,14 +166,16 @@ async def test_a_budget_cuts_the_second_stage_only(filled: Any) -> None:
 async def test_more_searches_than_there_is_room_for(gateways: Any, redis_server: Any) -> None:
     gateway = await gateways.start(redis_server.url, max_searches=4)
     await fill(gateway)
-    gateway.rerank.faults.delay = 0.3
-    results = await asyncio.gather(*(search(gateway) for _ in range(12)), return_exceptions=True)
+    gateway.rerank.faults.held = asyncio.Event()
+    searches = [asyncio.create_task(search(gateway)) for _ in range(12)]
+    await until(lambda: sum(each.done() for each in searches) >= 8)
+    gateway.rerank.faults.held.set()
+    results = await asyncio.gather(*searches, return_exceptions=True)
     refused = [result for result in results if isinstance(result, grpc.aio.AioRpcError)]
     assert len(refused) == 8
     assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
     pushback = [value for key, value in refused[0].trailing_metadata() if key == "grpc-retry-pushback-ms"]
     assert int(pushback[0]) > 0
-    gateway.rerank.faults.delay = 0
     assert not (await search(gateway)).degraded
 
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import signal
-import time
 from typing import Any
 
 import grpc
 import pytest
+from grpc_status import rpc_status
 from prometheus_client import REGISTRY
 
 from siftline.search.v1 import search_pb2 as pb
+from tests.running.waiting import until
 
 
 def batch(number: int, size: int = 25) -> list[pb.Document]:
@@ -28,13 +29,11 @@ async def test_kill_9_after_an_acknowledged_upsert_loses_nothing(gateways: Any, 
 
     async def write(start: int) -> None:
         for number in range(start, start + 1000):
-            await gateway.searches.Upsert(pb.UpsertRequest(collection="c", documents=batch(number)), timeout=5)
+            await gateway.searches.Upsert(pb.UpsertRequest(collection="c", documents=batch(number)), timeout=10)
             acknowledged.extend(document.id for document in batch(number))
 
     writers = [asyncio.create_task(write(start)) for start in (0, 1000, 2000)]
-    async with asyncio.timeout(30):
-        while len(acknowledged) < 1500:
-            await asyncio.sleep(0.001)
+    await until(lambda: len(acknowledged) >= 1500)
     own_redis.kill()
     seen = len(acknowledged)
     results = await asyncio.gather(*writers, return_exceptions=True)
@@ -61,7 +60,7 @@ def _counted(code: str) -> float:
     return REGISTRY.get_sample_value("siftline_grpc_requests_total", {"method": method, "code": code}) or 0.0
 
 
-@pytest.mark.parametrize(("seconds", "code"), [(0.5, "DEADLINE_EXCEEDED"), (30.0, "CANCELLED")])
+@pytest.mark.parametrize(("seconds", "code"), [(1.5, "DEADLINE_EXCEEDED"), (60.0, "CANCELLED")])
 async def test_who_waited_in_vain_counts_as_an_error_and_who_left_does_not(
     gateways: Any, own_redis: Any, seconds: float, code: str
 ) -> None:
@@ -70,14 +69,12 @@ async def test_who_waited_in_vain_counts_as_an_error_and_who_left_does_not(
     before = _counted(code)
     own_redis.signal(signal.SIGSTOP)
     call = gateway.searches.Search(pb.SearchRequest(collection="c", query="batch"), timeout=seconds)
-    await asyncio.sleep(0.3)
+    await until(lambda: REGISTRY.get_sample_value("siftline_in_flight", {"kind": "search"}))
     if code == "CANCELLED":
         call.cancel()
     with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
         await call
-    async with asyncio.timeout(5):
-        while _counted(code) == before:
-            await asyncio.sleep(0.01)
+    await until(lambda: _counted(code) > before)
 
 
 async def test_a_drop_that_a_crash_interrupts_is_finished_later(gateways: Any, own_redis: Any) -> None:
@@ -99,14 +96,14 @@ async def test_a_drop_that_a_crash_interrupts_is_finished_later(gateways: Any, o
 
 
 async def test_an_index_that_hangs(gateways: Any, own_redis: Any) -> None:
-    gateway = await gateways.start(own_redis.url, index_timeout_s=1.0)
+    """What ends the search is not its caller's deadline, which has no details."""
+    gateway = await gateways.start(own_redis.url, cache_url="", index_timeout_s=1.0)
     await create(gateway)
     own_redis.signal(signal.SIGSTOP)
-    started = time.monotonic()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await gateway.searches.Search(pb.SearchRequest(collection="c", query="q"), timeout=20)
+        await gateway.searches.Search(pb.SearchRequest(collection="c", query="q"), timeout=120)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert time.monotonic() - started < 3
+    assert rpc_status.from_call(caught.value) is not None
     await gateway.until_ready(False)
     own_redis.signal(signal.SIGCONT)
     await gateway.until_ready()

@@ -1,10 +1,9 @@
 """Settings in a file that is followed: in force for the next call, as before while the file is wrong."""
 
-import asyncio
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,13 @@ from gateway.settings import GatewaySettings
 from serving import live, logs
 from serving.errors import StartupError
 from siftline.search.v1 import search_pb2 as pb
-
-SECONDS = 10.0
+from tests.running.waiting import until
 
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     yield
     logs.show_calls(False)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not holds():
-            await asyncio.sleep(0.05)
 
 
 async def given_to_rerank(gateway: Any) -> float:
@@ -71,6 +63,6 @@ def test_a_wrong_file_is_told_at_the_start(tmp_path: Path) -> None:
         with pytest.raises(StartupError, match=reason):
             live.follow(GatewaySettings(live_file=file))
     flags = (f"--live-file={file}", "--listen=127.0.0.1:0", "--metrics=")
-    ended = subprocess.run([sys.executable, "-m", "gateway", *flags], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-m", "gateway", *flags], capture_output=True, text=True, timeout=200)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert ended.stderr.startswith(f"siftline: live file {file}: ")

@@ -10,6 +10,7 @@ from google.protobuf import json_format, struct_pb2
 
 from serving.errors import Internal
 from siftline.search.v1 import search_pb2 as pb
+from tests.running.waiting import until
 
 
 def document(number: int, text: str | None = None) -> pb.Document:
@@ -60,9 +61,7 @@ async def test_to_a_new_model(gateway: Any, redis_server: Any) -> None:
         assert len(client.execute_command("FT._LIST")) == 2
         (old,) = client.zrange("siftline:dropped", 0, -1)
         client.zadd("siftline:dropped", {old: 0})
-    async with asyncio.timeout(5):
-        while len(redis_server.client.execute_command("FT._LIST")) == 2:
-            await asyncio.sleep(0.05)
+    await until(lambda: len(redis_server.client.execute_command("FT._LIST")) == 1)
     assert len(redis_server.client.keys("siftline:d:*")) == 200
     assert (await search(gateway)).hits[0].id == "d7"
 
@@ -121,6 +120,7 @@ async def test_under_writes_and_searches(gateways: Any, redis_server: Any, new_m
     reply = await new.searches.Reindex(pb.ReindexRequest(name="c"), timeout=60)
     assert reply.documents >= 300
     await asyncio.sleep(0.2)
+    await until(lambda: failures or not new_model)
     done.set()
     await asyncio.gather(*work)
     assert await everything(new, 600) == expected
@@ -138,35 +138,41 @@ async def test_interrupted_it_changes_nothing_and_goes_on_where_it_was(gateways:
         await gateway.searches.Reindex(pb.ReindexRequest(name="c"))
     assert caught.value.code() == grpc.StatusCode.INTERNAL
     gateway.embed.faults.error = None
-    await asyncio.sleep(0.2)
+    await until(lambda: not redis_server.client.keys("siftline:[fj]:*"))
     record = (await gateway.searches.GetCollection(pb.GetCollectionRequest(name="c"))).collection
     assert (record.fingerprint, record.count) == ("f" * 32, 200)
-    assert not redis_server.client.keys("siftline:[fj]:*")
     reply = await gateway.searches.Reindex(pb.ReindexRequest(name="c"))
     assert reply.documents == 200
     assert 0 < reply.reused < 200
     assert (await search(gateway)).hits[0].id == "d7"
 
 
+async def halfway(gateway: Any) -> "asyncio.Future[pb.ReindexResponse]":
+    """A reindexing whose first vectors come when `held` is set."""
+    gateway.embed.faults.held = asyncio.Event()
+    gateway.embed.calls.clear()
+    running = asyncio.ensure_future(gateway.searches.Reindex(pb.ReindexRequest(name="c")))
+    await until(lambda: gateway.embed.calls)
+    return running
+
+
 async def test_one_at_a_time(gateway: Any) -> None:
     await fill(gateway)
     gateway.embed.fingerprint = "9" * 32
-    gateway.embed.faults.delay = 0.3
-    first = asyncio.ensure_future(gateway.searches.Reindex(pb.ReindexRequest(name="c")))
-    await asyncio.sleep(0.2)
+    first = await halfway(gateway)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await gateway.searches.Reindex(pb.ReindexRequest(name="c"))
     assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    gateway.embed.faults.held.set()
     assert (await first).documents == 200
 
 
 async def test_dropped_meanwhile(gateway: Any) -> None:
     await fill(gateway)
     gateway.embed.fingerprint = "9" * 32
-    gateway.embed.faults.delay = 0.3
-    running = asyncio.ensure_future(gateway.searches.Reindex(pb.ReindexRequest(name="c")))
-    await asyncio.sleep(0.2)
+    running = await halfway(gateway)
     await gateway.searches.DropCollection(pb.DropCollectionRequest(name="c"))
+    gateway.embed.faults.held.set()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await running
     assert caught.value.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)

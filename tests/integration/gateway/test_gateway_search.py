@@ -10,6 +10,7 @@ from google.protobuf import json_format, struct_pb2
 from serving.errors import Overloaded
 from siftline.search.v1 import search_pb2 as pb
 from tests.fakes.services import vector_of
+from tests.running.waiting import until
 
 TEXTS = {
     "a": ("Apples", "red apples grow on trees", {"kind": "fruit", "year": 2001}),
@@ -288,11 +289,12 @@ async def test_the_longest_title_and_text_there_may_be(filled: Any) -> None:
 async def test_an_upsert_waits_for_room_and_for_a_restart(filled: Any) -> None:
     filled.embed.faults.error = Overloaded("full", retry_after=0.1)
     upsert = pb.UpsertRequest(collection="things", documents=[pb.Document(id="late", text="late text")])
+    before = len(filled.embed.calls)
     waiting = asyncio.ensure_future(filled.searches.Upsert(upsert))
-    await asyncio.sleep(0.5)
+    await until(lambda: len(filled.embed.calls) >= before + 2)  # refused, and asked again
     assert not waiting.done()
-    filled.embed.faults.error = None
     await filled.embed_server.stop()
+    filled.embed.faults.error = None
     await asyncio.sleep(0.5)
     assert not waiting.done()
     await filled.embed_server.start()

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from siftline.search.v1 import search_pb2 as pb
+from tests.running.waiting import until
 
 OLD, NEW = "f" * 32, "9" * 32
 TEXTS = [f"word{number} and word{number + 1}" for number in range(30)]
@@ -47,23 +48,28 @@ async def search(gateway: Any, tenant: str) -> pb.SearchResponse:
 async def test_all_collections_move_while_they_are_searched(tenants: Any) -> None:
     done = asyncio.Event()
 
-    async def look(tenant: str) -> set[str]:
-        seen = set()
+    seen: dict[str, set[str]] = {"a": set(), "b": set()}
+
+    async def look(tenant: str) -> None:
         while not done.is_set():
             reply = await search(tenants, tenant)
             assert reply.hits[0].id == "d7"
             assert reply.hits[0].recall_score > 0.99
-            seen.add(reply.embed_fingerprint)
-        return seen
+            seen[tenant].add(reply.embed_fingerprint)
 
-    looking = [asyncio.create_task(look(tenant)) for tenant in ("a", "b")]
-    await asyncio.sleep(0.1)
+    async def until_both_see(*models: str) -> None:
+        await until(
+            lambda: all(found == set(models) for found in seen.values()) or any(each.done() for each in looking)
+        )
+
+    looking = [asyncio.create_task(look(tenant)) for tenant in seen]
+    await until_both_see(OLD)
     request = pb.ReindexAllRequest(old_fingerprint=OLD, new_fingerprint=NEW)
     reply = await tenants.searches.ReindexAll(request, metadata=by("operator"), timeout=60)
     assert (reply.collections, reply.documents) == (2, 60)
-    await asyncio.sleep(0.2)
+    await until_both_see(OLD, NEW)
     done.set()
-    assert await asyncio.gather(*looking) == [{OLD, NEW}, {OLD, NEW}]
+    await asyncio.gather(*looking)  # raises what any of the looks raised
     again = await tenants.searches.ReindexAll(request, metadata=by("operator"))
     assert again.collections == 0
 

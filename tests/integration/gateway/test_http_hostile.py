@@ -12,6 +12,7 @@ from serving.errors import DeadlineExceeded, Overloaded, Unavailable
 from tests.integration.gateway.conftest import Gateway, Gateways
 from tests.integration.gateway.test_http_own import ask
 from tests.running.redis_server import RedisServer
+from tests.running.waiting import until
 
 HEAD = "POST /embed HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 BODY = json.dumps({"inputs": "a text"})
@@ -58,11 +59,9 @@ async def test_work_ends_for_a_client_that_has_left(gateway: Gateway) -> None:
     before = left()
     _, writer = await asyncio.open_connection("127.0.0.1", gateway.app.http_port)
     writer.write(WHOLE)
-    await asyncio.sleep(0.2)
+    await until(lambda: gateway.embed.calls)
     writer.close()
-    async with asyncio.timeout(20):
-        while left() == before:
-            await asyncio.sleep(0.05)
+    await until(lambda: left() > before)
 
 
 async def test_a_client_that_closes_in_the_middle_is_let_go(gateway: Gateway) -> None:
