@@ -4,9 +4,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.running import model_service, stack
 from tests.running.model_service import RunningService
@@ -16,9 +17,10 @@ MODELS = Path("build/models")
 
 # The same examples in every run, so that a failure is of the change under test. To look for new ones:
 # pytest --hypothesis-profile=explore tests/unit
-# An example may take as long as it does: the machine may have other work.
-settings.register_profile("repeatable", derandomize=True, deadline=None)
-settings.register_profile("explore", derandomize=False, max_examples=2000, print_blob=True, deadline=None)
+# An example may take as long as it does, and so may its making: the machine may have other work.
+PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("repeatable", derandomize=True, **PATIENT)
+settings.register_profile("explore", derandomize=False, max_examples=2000, print_blob=True, **PATIENT)
 settings.load_profile("repeatable")
 
 

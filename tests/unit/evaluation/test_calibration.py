@@ -12,6 +12,13 @@ from siftline.evaluation.dataset import Dataset
 from siftline.results import Isotonic, Platt
 
 RANDOM = np.random.default_rng(7)
+_BEGIN = RANDOM.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _draws_begin_anew() -> None:
+    """In every test, whichever others run."""
+    RANDOM.bit_generator.state = _BEGIN
 
 
 def drawn(count: int, slope: float = 1.5, intercept: float = -1.0) -> list[Judged]:
