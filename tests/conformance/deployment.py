@@ -1,7 +1,6 @@
 """Exported models behind real services: one tritonserver per precision, one service process per model."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,9 +18,10 @@ from export.graph_writer import PADDED, Wish
 from export.source import Source
 from serving.tritonserver import TritonPorts, TritonServer
 from tests.conformance.cases import Model
+from tests.running.model_service import free_port
 
 _REPOSITORY = Path(__file__).parents[2]
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 # What this CPU computes in: for another type a service refuses to start.
 _FLAGS = set(Path("/proc/cpuinfo").read_text().split())
 _NEEDS = {"fp32": set(), "fp16": {"avx512_fp16", "amx_fp16"}, "bf16": {"avx512_bf16", "amx_bf16"}}
@@ -75,18 +75,10 @@ def entry(model: Model) -> CatalogueEntry | None:
     )
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [made.getsockname()[1] for made in sockets]
-    for made in sockets:
-        made.close()
-    return ports
-
-
 @asynccontextmanager
 async def triton(log: Path) -> AsyncIterator[str]:
     """A tritonserver without models; its gRPC address."""
-    server = TritonServer(REPOSITORY, TritonPorts(*free_ports(3)), log)
+    server = TritonServer(REPOSITORY, TritonPorts(*(free_port() for _ in range(3))), log)
     await server.start()
     try:
         yield server.grpc_address
@@ -97,7 +89,7 @@ async def triton(log: Path) -> AsyncIterator[str]:
 @asynccontextmanager
 async def service(task: str, folder: Path, triton_address: str, precision: str) -> AsyncIterator[str]:
     """A service of one model on an engine of that precision, ready; its address."""
-    address = f"127.0.0.1:{free_ports(1)[0]}"
+    address = f"127.0.0.1:{free_port()}"
     flags = {
         "model-dir": str(folder),
         "listen": address,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ import redis as client_library
 
 from local import redis
 from serving.supervisor import Program, Supervisor
+from tests.running.model_service import free_port
+from tests.running.waiting import until
 
 SMALL, LARGE = "size=8m", "size=64m"
 VALUE = "x" * 10_000
@@ -40,23 +41,19 @@ async def test_full_disk_is_told_and_no_acknowledged_write_is_lost(
     disk: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(redis, "NEEDED_BYTES", 0)
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = int(held.getsockname()[1])
+    port = free_port()
     url = redis.embedded_url(port)
     command = redis.embedded_command(port, disk / "data")
     supervisor = Supervisor()
     try:
-        await supervisor.start(Program("redis", command, disk / "redis.log", lambda: redis.check(url), 20, 10))
+        await supervisor.start(Program("redis", command, disk / "redis.log", lambda: redis.check(url), 60, 10))
         with client_library.Redis.from_url(url, retry=None) as connection:
             acknowledged = await asyncio.to_thread(write_until_it_fails, connection)
             assert acknowledged > 100
             with caplog.at_level(logging.ERROR):
-                await asyncio.sleep(1)
-            assert f"the disk of {disk} is full" in caplog.text
+                await until(lambda: f"the disk of {disk} is full" in caplog.text)
             subprocess.run(("mount", "-o", f"remount,{LARGE}", disk), check=True)
-            async with asyncio.timeout(30):
-                while not await asyncio.to_thread(_holds, connection, acknowledged):
-                    await asyncio.sleep(0.2)
+            await until(lambda: asyncio.to_thread(_holds, connection, acknowledged))
             connection.set("room", "again")
     finally:
         await supervisor.stop()

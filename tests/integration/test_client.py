@@ -185,7 +185,7 @@ async def test_a_server_that_went_silent_is_left_for_a_new_connection(
 ) -> None:
     """The network swallows what the server sends; without keepalive the call would wait for its deadline."""
     monkeypatch.setattr(channel, "KEEPALIVE_MS", 500)
-    monkeypatch.setattr(channel, "KEEPALIVE_TIMEOUT_MS", 500)
+    monkeypatch.setattr(channel, "KEEPALIVE_TIMEOUT_MS", 1500)
     proxy = Proxy(int(address.rpartition(":")[2]))
     await proxy.start()
     async with siftline.AsyncClient(proxy.address) as client:

@@ -14,6 +14,7 @@ import redis as client_library
 from local import redis
 from serving import supervisor
 from serving.errors import FailedPrecondition, Unavailable
+from tests.running.model_service import free_port
 
 
 def program(port: int, data: Path, command: tuple[str, ...] = ()) -> supervisor.Program:
@@ -22,7 +23,7 @@ def program(port: int, data: Path, command: tuple[str, ...] = ()) -> supervisor.
         command=command or redis.embedded_command(port, data),
         log=data / "redis.log",
         check=lambda: redis.check(redis.embedded_url(port)),
-        ready_seconds=20,
+        ready_seconds=60,
         grace_seconds=10,
     )
 
@@ -39,11 +40,10 @@ async def running(program: supervisor.Program) -> AsyncIterator[supervisor.Super
 
 @pytest.fixture(name="port")
 def _port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
+    return free_port()
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 15) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.05)

@@ -24,7 +24,7 @@ from tests.running.http import ask
 from tests.running.model_service import RunningService
 from tests.running.redis_server import RedisServer
 
-SECONDS = 30.0
+SECONDS = 60.0
 TIMES = 10  # tritonserver takes headers for C strings, which gRPC's aren't, and so misses one trace in ten
 
 
@@ -161,7 +161,7 @@ def test_a_latency_leads_to_its_trace(gateway: Traced) -> None:
     trace, _ = searched(gateway, TracerProvider(), "exemplary")
     headers = {"accept": "application/openmetrics-text; version=1.0.0"}
     request = urllib.request.Request(f"http://{gateway.metrics}/metrics", headers=headers)
-    with urllib.request.urlopen(request, timeout=5) as reply:
+    with urllib.request.urlopen(request, timeout=SECONDS) as reply:
         text = reply.read().decode()
     for series in ("siftline_grpc_request_seconds", "siftline_search_stage_seconds"):
         exemplars = re.findall(rf'^{series}_bucket.* # {{trace_id="([0-9a-f]+)"}}', text, re.MULTILINE)
@@ -217,5 +217,5 @@ def test_a_collector_that_is_not_there_stops_nobody() -> None:
         f"tracing.start('x', 'http://127.0.0.1:{model_service.free_port()}', 1.0)\n"
         "with tracing.serving('call', {}), tracing.span('stage'): print('answered')\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert (ended.returncode, ended.stdout) == (0, "answered\n")

@@ -18,6 +18,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from serving.errors import Unavailable
 from serving.tritonserver import SHARED_MEMORY, TritonPorts, TritonServer
+from tests.running.model_service import free_port
 
 CONFIG = """
 name: "echo"
@@ -63,11 +64,7 @@ async def _server(repository: Path, tmp_path: Path) -> AsyncIterator[TritonServe
 
 
 def free_ports() -> TritonPorts:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    numbers = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return TritonPorts(*numbers)
+    return TritonPorts(*(free_port() for _ in range(3)))
 
 
 async def load(server: TritonServer) -> None:
@@ -96,7 +93,7 @@ def group(pid: int | None) -> list[int]:
     return members
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 15) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.05)
@@ -152,7 +149,7 @@ async def test_killed_server_comes_back_and_on_restart_is_awaited(repository: Pa
         await load(server)
         first = server.pid
         os.kill(first or 0, signal.SIGKILL)
-        await asyncio.wait_for(restarted.wait(), 20)
+        await asyncio.wait_for(restarted.wait(), 60)
         assert await double(server, [21]) == [42]
         assert group(first) == []
     finally:
@@ -174,7 +171,7 @@ async def test_server_whose_model_cannot_be_loaded_again_is_started_again(reposi
     await server.start()
     try:
         await server.restart()
-        await asyncio.wait_for(loaded.wait(), 30)
+        await asyncio.wait_for(loaded.wait(), 60)
         assert len(set(attempts)) == 2
     finally:
         await server.stop()
@@ -207,7 +204,7 @@ async def test_killed_parent_leaves_nothing(repository: Path, tmp_path: Path) ->
         assert len(group(int(leader))) == 2
         parent.kill()
     await eventually(lambda: group(int(leader)) == [])
-    assert list(SHARED_MEMORY.glob(f"{prefix}*")) == []
+    await eventually(lambda: list(SHARED_MEMORY.glob(f"{prefix}*")) == [])
 
 
 async def test_port_in_use_is_named_in_one_line(repository: Path, tmp_path: Path) -> None:

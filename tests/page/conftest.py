@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 import siftline
 from siftline import Document
@@ -31,6 +31,10 @@ DOCUMENTS = [
     ),
     *(Document(f"stone-{n}", f"Stone number {n} lies by the sea.", f"Stone {n}", {"kind": "stone"}) for n in range(14)),
 ]
+
+
+SECONDS = 30.0
+expect.set_options(timeout=SECONDS * 1000)
 
 
 @dataclass
@@ -56,7 +60,7 @@ class Shown:
 
     def until(self, condition: str) -> None:
         """In JavaScript. (Page.wait_for_function evaluates strings within the page, which its policy forbids.)"""
-        eventually(lambda: bool(self.page.evaluate(condition)), 30)
+        eventually(lambda: bool(self.page.evaluate(condition)), SECONDS)
 
     def row(self, side: str, document: str) -> Locator:
         return self.page.locator(f'.{side} button.row[data-id="{document}"]')
@@ -104,7 +108,7 @@ def shown(browser: Browser, base: str, context_options: dict[str, Any]) -> Itera
 def tab(browser: Browser, base: str, options: dict[str, Any]) -> Iterator[Shown]:
     """A tab with storage of its own. Whatever a test does, nothing may be loaded from anywhere else."""
     context = browser.new_context(**options)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(SECONDS * 1000)
     page = context.new_page()
     shown = Shown(page, base)
     page.on("request", lambda request: shown.requests.append(request.url))

@@ -12,7 +12,7 @@ from tests.running import http
 from tests.running.model_service import RunningService, free_port
 from tests.running.stack import eventually
 
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 
 
 def start(folder: Path, *flags: str, listen: str = "", environment: Mapping[str, str] | None = None) -> RunningService:
@@ -36,6 +36,7 @@ def beside(endpoints: Mapping[str, Any], folder: Path, **settings: object) -> It
         "rerank": endpoints["rerank"],
         "cache-url": endpoints["redis"],
         "index-url": endpoints["redis"],
+        "cache-budget-s": 10,
     } | {name.replace("_", "-"): value for name, value in settings.items()}
     running = start(folder, *(f"--{name}={value}" for name, value in flags.items()))
     try:
@@ -55,6 +56,6 @@ def _ready(url: str) -> bool:
 
 def metric(gateway: RunningService, series: str) -> float:
     """Value of a series, written as /metrics writes it."""
-    with urllib.request.urlopen(f"http://{gateway.metrics}/metrics", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://{gateway.metrics}/metrics", timeout=30) as reply:
         lines = reply.read().decode().splitlines()
     return float(next(line.rpartition(" ")[2] for line in lines if line.startswith(series)))

@@ -22,7 +22,7 @@ def ask(url: str, body: Any = None, method: str = "", **headers: str) -> Answer:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(url, data, sent, method=method or ("GET" if body is None else "POST"))
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return _read(reply)
     except urllib.error.HTTPError as error:
         with error:

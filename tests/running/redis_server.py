@@ -10,7 +10,7 @@ import redis
 from local.redis import embedded_command
 from tests.running.model_service import free_port
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 
 
 class RedisServer:
