@@ -64,7 +64,8 @@ async def test_the_script_does_as_the_buckets_of_one_process(redis_server: Any) 
     assert refused is not None
     assert 900 < refused.wait <= 940
     with redis_server.client as client:
-        assert all(client.pttl(key) > 0 for key in client.scan_iter("siftline:quota:*"))  # nothing stays for ever
+        lives = [client.pttl(key) for key in client.scan_iter("siftline:quota:*")]
+        assert min(lives) > 0  # nothing stays for ever
     await buckets.aclose()
 
 
