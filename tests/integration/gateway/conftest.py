@@ -98,7 +98,10 @@ class Gateways:
             "cache_url": redis_url,
             "index_url": redis_url,
             "http": "127.0.0.1:0",
-            "cache_budget_s": 10.0,  # what a slow cache costs has tests of its own; elsewhere it would only be chance
+            # What a slow part costs has tests of its own; elsewhere it would only be chance.
+            "cache_budget_s": 10.0,
+            "embed_budget_s": 20.0,
+            "rerank_budget_s": 20.0,
             "model_refresh_s": 0.1,
         }
         health = Health(SERVICES)
