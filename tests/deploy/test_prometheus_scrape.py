@@ -65,7 +65,7 @@ def prometheus(shared_stack: RunningStack, tmp_path_factory: pytest.TempPathFact
 
 
 def _ask(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=5) as reply:
+    with urllib.request.urlopen(url, timeout=30) as reply:
         return json.load(reply)["data"]
 
 
@@ -130,6 +130,7 @@ def test_every_panel_of_the_dashboards_shows_something(prometheus: str, shared_s
     _until(lambda: [query for query in asked if not _values(prometheus, asked[query])] == [])
 
     def numbers() -> bool:  # the overview's; others may divide by what has not happened
+        _use(shared_stack.endpoints)  # again: what was asked a minute ago counts no more
         return all(set(_values(prometheus, asked[query])) - {"NaN"} for query in panels["overview"])
 
     _until(numbers)
