@@ -21,7 +21,7 @@ def addresses(value: Any) -> list[str]:
 def test_every_grpc_address_says_that_it_serves(shared_stack: RunningStack) -> None:
     for name in ("gateway", "embed", "rerank"):
         with grpc.insecure_channel(shared_stack.endpoints[name]) as channel:
-            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
         assert reply.status == health_pb2.HealthCheckResponse.SERVING, name
 
 
@@ -29,13 +29,13 @@ def test_every_metrics_address_answers(shared_stack: RunningStack) -> None:
     endpoints = shared_stack.endpoints
     tritons = [endpoints["embed_triton"]["metrics"], endpoints["rerank_triton"]["metrics"]]
     for url in (*tritons, *(endpoints[f"{name}_metrics"] for name in ("gateway", "embed", "rerank"))):
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with urllib.request.urlopen(url, timeout=30) as reply:
             assert b"# HELP" in reply.read(), url
 
 
 def test_both_tritons_and_redis_answer(shared_stack: RunningStack) -> None:
     for name in ("embed_triton", "rerank_triton"):
-        with urllib.request.urlopen(f"{shared_stack.endpoints[name]['http']}/v2/health/ready", timeout=5) as reply:
+        with urllib.request.urlopen(f"{shared_stack.endpoints[name]['http']}/v2/health/ready", timeout=30) as reply:
             assert reply.status == 200
     with redis.Redis.from_url(shared_stack.endpoints["redis"]) as connection:
         assert connection.ping()

@@ -82,14 +82,14 @@ def test_parts_that_are_killed_come_back_and_a_killed_stack_leaves_nothing(
         for words in ("valkey-server", "services.rerank", "-m gateway"):
             killed = child(running, words)
             os.kill(killed, signal.SIGKILL)
-            eventually(lambda killed=killed, words=words: _is_back(running, words, killed), 60)  # type: ignore[misc]
+            eventually(lambda killed=killed, words=words: _is_back(running, words, killed), 180)  # type: ignore[misc]
         assert client.with_timeout(60).get("kept", ["1"])[0].text == "An acknowledged document."
         found = client.with_timeout(60).search("kept", "what was acknowledged?")
         assert [hit.id for hit in found.hits] == ["1"]
 
         processes = descendants(running.process.pid)
         running.process.kill()
-        eventually(lambda: alive(processes) == {}, 60)
+        eventually(lambda: alive(processes) == {}, 180)
 
 
 def _is_back(running: RunningStack, words: str, killed: int) -> bool:
@@ -103,10 +103,10 @@ def test_ctrl_c_during_the_start_leaves_nothing(default_models: Path, tmp_path: 
     inherited = functools.partial(signal.signal, signal.SIGINT, signal.SIG_IGN if ignored else signal.SIG_DFL)
     starting = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=inherited)
     try:
-        eventually(lambda: any("tritonserver" in each for each in descendants(starting.pid).values()), 60)
+        eventually(lambda: any("tritonserver" in each for each in descendants(starting.pid).values()), 180)
         processes = descendants(starting.pid)
         os.killpg(starting.pid, signal.SIGINT)
-        assert starting.wait(60) == 130
+        assert starting.wait(120) == 130
     finally:
         starting.kill()
     assert alive(processes) == {}

@@ -21,8 +21,10 @@ def test_it_indexes_answers_serves_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(stack, "READY_SECONDS", FIRST_START_SECONDS)
     command = ("make", "run", f"ARGS=--state={tmp_path} --port-base=0")
+    started = time.monotonic()
     with stack.running(tmp_path, command=command) as running:
         stack.eventually(lambda: "Ctrl-C stops everything" in running.output.read_text(), FIRST_START_SECONDS)
+        first = time.monotonic() - started
         with siftline.Client(running.endpoints["gateway"]) as client:
             assert client.count("python") >= DOCUMENTS
             hits = client.search("python", "How do I parse JSON from a string?").hits
@@ -38,6 +40,6 @@ def test_it_indexes_answers_serves_and_leaves_nothing(
     started = time.monotonic()
     again = subprocess.run((*command, "ONCE=1"), capture_output=True, text=True, timeout=FIRST_START_SECONDS)
     assert again.returncode == 0, again.stderr
-    assert time.monotonic() - started < stack.fair(SECOND_START_SECONDS)
+    assert time.monotonic() - started < max(SECOND_START_SECONDS, first / 2), "nothing is indexed twice"
     for word in ("recall", "rerank", "title", "snippet", "total"):
         assert word in again.stdout
