@@ -18,7 +18,7 @@ from siftline.search.v1 import search_pb2 as pb
 from siftline.search.v1 import search_pb2_grpc
 
 COLLECTION = "faults"
-SEARCH_SECONDS, WRITE_SECONDS = 5.0, 5.0
+CALL_SECONDS = 5.0
 DEPTH = 8
 THINK_SECONDS = 0.04
 WORDS = ("river", "stone", "lamp", "carpet", "engine", "yellow", "winter", "paper", "garden", "signal", "copper")
@@ -94,6 +94,7 @@ class Load:
         self._longest = longest
         self._impatient = impatient
         self._think = think
+        self.seconds = CALL_SECONDS  # for each call
         self._client = client
         self._name = name
         self._counts = (searchers, writers)
@@ -139,7 +140,7 @@ class Load:
         while not self._stopping and not (left and left.is_set()):
             request = pb.SearchRequest(collection=COLLECTION, query=self._text(), recall_depth=DEPTH, top_k=3)
             given_up = self._impatient and self._dice.random() < 0.1
-            reply = await self._ask("Search", request, 0.002 if given_up else SEARCH_SECONDS, self.searches)
+            reply = await self._ask("Search", request, 0.002 if given_up else self.seconds, self.searches)
             for reason in reply.degraded if reply is not None else ():
                 self.searches.degraded[pb.Degraded.Name(reason).removeprefix("DEGRADED_")] += 1
             await asyncio.sleep(think)
@@ -151,7 +152,7 @@ class Load:
             number = number % self._documents if self._documents else number
             document = pb.Document(id=f"{self._name}/{writer}/{number}", text=self._text())
             request = pb.UpsertRequest(collection=COLLECTION, documents=[document])
-            if await self._ask("Upsert", request, WRITE_SECONDS, self.writes) is not None:
+            if await self._ask("Upsert", request, self.seconds, self.writes) is not None:
                 self.acknowledged.append(document.id)
             await asyncio.sleep(self._think)
 

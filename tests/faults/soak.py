@@ -81,13 +81,14 @@ class Growth:
         return f"{self.process:32} {a.resident:7.1f} → {b.resident:7.1f} MB {self.share:+7.2%}   {rest}"
 
 
-async def soak(whole: System, warm_up: float, seconds: float, think: float) -> list[Growth]:
-    """Runs the load for both times; what each process was in the second."""
+async def soak(whole: System, warm_up: float, seconds: float, think: float, calls: int = 0) -> list[Growth]:
+    """Runs the load for both times; what each process was in the second. The first is longer where it takes longer to
+    answer so many `calls`."""
     _bound_cache(whole)
     samples = defaultdict[str, list[Sample]](list)
     load = Load(Client(whole.address), "soak", documents=DOCUMENTS, longest=LONGEST, impatient=True, think=think)
     async with load, _one_more_client(whole, think):
-        await asyncio.sleep(warm_up)
+        await asyncio.gather(asyncio.sleep(warm_up), load.some(calls))
         processes = whole.processes()
         until = time.monotonic() + seconds
         while time.monotonic() < until:

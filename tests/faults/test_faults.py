@@ -54,6 +54,7 @@ class Harness:
         `connect`: to a gateway beside the first.
         """
         load = Load(connect() if connect else Client(self.system.address), fault.name)
+        load.seconds = fault.patience
         probe = Probe(connect()) if connect else self.probe
         async with load:
             await load.some()
@@ -175,7 +176,7 @@ async def test_overload(harness: Harness) -> None:
 
 async def test_soak(harness: Harness) -> None:
     """In short: nothing grows by the call. `make soak` takes an hour and is stricter."""
-    for growth in await soak.soak(harness.system, warm_up=6, seconds=9, think=THINK_SECONDS):
+    for growth in await soak.soak(harness.system, warm_up=6, seconds=9, think=THINK_SECONDS, calls=100):
         assert growth.share < 0.1, growth.line()
         assert growth.last.files <= growth.first.files + 10, growth.line()
         assert growth.last.threads <= growth.first.threads + 4, growth.line()
