@@ -130,9 +130,9 @@ class GatewaySettings(ServerSettings):
         5.0, gt=0, description="longest wait for the second stage; after it, recall order is what the caller gets"
     )
     rerank_head_start: bool = Field(
-        True,
+        False,
         description="in a hybrid search, send the head of BM25's list to an idle rerank service while the query is "
-        "embedded; off waits for the joined list",
+        "embedded; for services that do not share their cores, otherwise it costs more than it gains",
     )
     recall_weight: float = Field(
         0.0, ge=0, le=1000, description="share of cosine in the final order of collections that do not set their own"

@@ -29,7 +29,9 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def filled(gateway: Any) -> Any:
+async def filled(gateways: Any, redis_server: Any) -> Any:
+    gateway = await gateways.start(redis_server.url, rerank_head_start=True)
+    await gateway.until_ready()
     await gateway.searches.CreateCollection(pb.CreateCollectionRequest(name="c"))
     texts = [f"common word{n} word{n + 1} and of its own{n} {FILLER}" for n in range(80)]
     documents = [pb.Document(id=f"d{n}", title=f"t{n}", text=text) for n, text in enumerate(texts)]
@@ -72,7 +74,7 @@ async def test_the_answer_is_the_same_and_no_text_is_read_or_sent_twice(
     assert len(filled.rerank.passages) == len(set(filled.rerank.passages)) == 50
     assert sent < 1.3 * sum(map(len, filled.rerank.passages))
     assert sum(counted()) - sum(before) == 16
-    without = await gateways.start(redis_server.url, rerank_head_start=False)
+    without = await gateways.start(redis_server.url)
     plain = await without.searches.Search(asked())
     assert without.rerank.calls == [50]
     assert list(plain.hits) == list(reply.hits)
@@ -95,7 +97,7 @@ async def test_a_query_that_can_not_be_embedded_has_use_for_it(filled: Any) -> N
 async def test_a_query_that_may_not_be_searched_by_words_gives_it_up(
     gateways: Any, filled: Any, redis_server: Any
 ) -> None:
-    gateway = await gateways.start(redis_server.url, words_instead=False)
+    gateway = await gateways.start(redis_server.url, words_instead=False, rerank_head_start=True)
     gateway.rerank.faults.held = asyncio.Event()
     searching = await begun(gateway)
     gateway.embed.faults.error = Unavailable("loading")
@@ -135,7 +137,7 @@ async def test_a_second_stage_that_stays_full_is_the_reason_given(filled: Any) -
 
 
 async def test_the_budget_is_that_of_the_search(gateways: Any, filled: Any, redis_server: Any) -> None:
-    gateway = await gateways.start(redis_server.url, rerank_budget_s=60)
+    gateway = await gateways.start(redis_server.url, rerank_budget_s=60, rerank_head_start=True)
     searching = await begun(gateway, budget_ms=15_000)
     assert gateway.rerank.seconds_left < 15
     go(gateway)
