@@ -35,11 +35,11 @@ fuzz: .venv/dev.stamp
 	@SIFTLINE_FUZZ=2700 exec $(BIN)/python -m pytest --timeout=1800 tests/integration/gateway/test_gateway_fuzz.py \
 	    tests/integration/services/test_fuzz.py tests/integration/http/test_openapi.py
 
-# Memory, open files and threads of every process under a steady load.
+# Memory, open files and threads of every process under a steady load; ARGS are those of tests/faults/soak.py.
 SECONDS := 3600
 soak: .venv/dev.stamp
 	@$(BIN)/python -m export --defaults
-	@exec $(BIN)/python -m tests.faults.soak --seconds=$(SECONDS)
+	@exec $(BIN)/python -m tests.faults.soak --seconds=$(SECONDS) $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check

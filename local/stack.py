@@ -47,6 +47,7 @@ def _redis(settings: StackSettings) -> Program:
     return Program(
         name="redis",
         command=redis.embedded_command(port, settings.state / "redis"),
+        environment=redis.ALLOCATOR,
         log=settings.run / "redis.log",
         check=lambda: redis.check(redis.embedded_url(port)),
         alive=lambda: redis.alive(redis.embedded_url(port)),

@@ -81,6 +81,7 @@ class System:
         return Program(
             name=role,
             command=(*redis.embedded_command(port, self._folder / role), *self._engine),  # loadmodule is the last
+            environment=redis.ALLOCATOR,
             log=self._folder / f"{role}.log",
             check=lambda: redis.check(redis.embedded_url(port)),
             ready_seconds=60,
