@@ -1,11 +1,11 @@
 """What is stored of documents that were cut: found by the first chunk, which says how many there are."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from gateway.chunking import COUNT, DIGEST, PARENT, PLACE, digest
 from gateway.deadline import Deadline
 from gateway.metadata import Incoming, Json, read
-from gateway.recall import Collection, Recall
+from gateway.recall import Collection, Document, Recall
 from siftline.chunking import Chunking
 
 _MOST = 1 << 18  # chunks of a document: no text has more
@@ -48,17 +48,20 @@ class Chunks:
         held = await self._held(collection, [_first(parent) for parent in ids], deadline)
         return await self._delete(collection, [*ids, *_beyond(dict.fromkeys(ids, 0), held)], deadline)
 
-    async def trim(
-        self, collection: Collection, documents: Sequence[Incoming], *, cut: bool, deadline: Deadline
+    async def trim(self, collection: Collection, chunks: Sequence[Incoming], deadline: Deadline) -> None:
+        """Removes what there is of the documents beyond these chunks, before the first one, which knows how many there
+        were, is replaced."""
+        firsts = [one.metadata for one in chunks if one.metadata[PLACE] == 0]
+        kept = {str(first[PARENT]): int(str(first[COUNT])) for first in firsts}
+        held = await self._held(collection, [*map(_first, kept), *kept], deadline)
+        await self._delete(collection, [*_beyond(kept, held), *(parent for parent in kept if parent in held)], deadline)
+
+    async def clear(
+        self, collection: Collection, ids: Sequence[str], before: Iterable[Document], deadline: Deadline
     ) -> None:
-        """Removes what there is of the documents beyond these, or of those that were `cut` beyond these chunks."""
-        kept = {one.document.id: 0 for one in documents}
-        if cut:
-            firsts = [one.metadata for one in documents if one.metadata[PLACE] == 0]
-            kept = {str(first[PARENT]): int(str(first[COUNT])) for first in firsts}
-        whole = list(kept) if cut else []
-        held = await self._held(collection, [*map(_first, kept), *whole], deadline)
-        gone = [*_beyond(kept, held), *(parent for parent in whole if parent in held)]
+        """Removes the chunks of documents that were stored whole, with `before` there of `firsts`."""
+        held = {one.id: read(one.metadata) for one in before}
+        gone = [chunk for chunk in _beyond(dict.fromkeys(ids, 0), held) if chunk not in ids]
         await self._delete(collection, gone, deadline)
 
     async def _held(
@@ -76,6 +79,11 @@ class Chunks:
         return sum([await self._index.delete(collection, page, deadline.require()) for page in pages])
 
 
+def firsts(ids: Sequence[str]) -> list[str]:
+    """Ids of the documents' first chunks."""
+    return [_first(parent) for parent in ids]
+
+
 def _first(parent: str) -> str:
     return f"{parent}#0"
 
@@ -88,5 +96,6 @@ def _count(held: Mapping[str, Mapping[str, Json]], parent: str) -> int:
 
 
 def _beyond(kept: Mapping[str, int], held: Mapping[str, Mapping[str, Json]]) -> list[str]:
-    """Ids of the chunks that documents have beyond so many first ones."""
-    return [f"{parent}#{place}" for parent in kept for place in range(kept[parent], _count(held, parent))]
+    """Ids of the chunks that documents have beyond so many first ones; the first, which knows how many, is the last."""
+    places = ((parent, place) for parent in kept for place in range(kept[parent], _count(held, parent))[::-1])
+    return [f"{parent}#{place}" for parent, place in places]

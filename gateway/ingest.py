@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway.chunking import PARENT, Chunker
-from gateway.chunks import Chunks
+from gateway.chunks import Chunks, firsts
 from gateway.deadline import Deadline
 from gateway.embedder import Embedder
 from gateway.embedding_value import Row
@@ -15,7 +15,7 @@ from gateway.metadata import Incoming, fitting, indexed
 from gateway.metrics import DOCUMENTS, stage
 from gateway.patience import patiently
 from gateway.prefix import prefix
-from gateway.recall import Collection, Frozen, Recall
+from gateway.recall import Collection, Frozen, Indexed, Recall
 from gateway.recall.registry import Registry, check_model
 from gateway.settings import GatewaySettings
 from siftline.chunking import Chunking
@@ -197,10 +197,19 @@ class Ingest:
         pairs = zip(incoming, vectors, strict=True)
         documents = [indexed(target.collection, one, vector) for one, vector in pairs]
         try:
-            # before the first chunk is replaced, which knows how many there were
-            cut = target.chunking is not None
-            await self._chunks.trim(target.collection, incoming, cut=cut, deadline=target.deadline)
-            await self._index.upsert(target.collection, documents, target.deadline.require(), target.durable)
+            write = self._write_whole if target.chunking is None else self._write_chunks
+            await write(target, incoming, documents)
         except Frozen:
             target.collection = target.source = await self._registry.get(target.collection.name)
             raise
+
+    async def _write_chunks(self, target: _Target, incoming: Sequence[Incoming], documents: Sequence[Indexed]) -> None:
+        await self._chunks.trim(target.collection, incoming, target.deadline)
+        await self._index.upsert(target.collection, documents, target.deadline.require(), target.durable)
+
+    async def _write_whole(self, target: _Target, incoming: Sequence[Incoming], documents: Sequence[Indexed]) -> None:
+        """Whether they were chunks before is asked along with the write: most never were."""
+        ids = [one.document.id for one in incoming]
+        left = target.deadline.require()
+        before = await self._index.upsert(target.collection, documents, left, target.durable, firsts(ids))
+        await self._chunks.clear(target.collection, ids, before, target.deadline)

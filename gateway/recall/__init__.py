@@ -117,11 +117,16 @@ class Recall(Protocol):
         """Ids in pages. An id that is there all the time is in one of them at least."""
 
     async def upsert(
-        self, collection: Collection, documents: Sequence[Indexed], timeout_s: float, durable: bool | None = None
-    ) -> None:
+        self,
+        collection: Collection,
+        documents: Sequence[Indexed],
+        timeout_s: float,
+        durable: bool | None = None,
+        beside: Sequence[str] = (),
+    ) -> list[Document]:
         """Stores documents, replacing those of the same id; returns once they are durable, if `durable`.
 
-        None means what the index is set to. Raises Frozen.
+        None means what the index is set to. Returns what there was with the ids `beside`, as `get` does. Raises Frozen.
         """
 
     async def vectors(

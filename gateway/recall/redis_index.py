@@ -61,12 +61,19 @@ class RedisIndex:
                 return
 
     async def upsert(
-        self, collection: Collection, documents: Sequence[Indexed], timeout_s: float, durable: bool | None = None
-    ) -> None:
+        self,
+        collection: Collection,
+        documents: Sequence[Indexed],
+        timeout_s: float,
+        durable: bool | None = None,
+        beside: Sequence[str] = (),
+    ) -> list[Document]:
         pipeline = self._redis.pipeline(transaction=False)
+        _ask(pipeline, collection, beside)
         for indexed in documents:
             _script(pipeline, REPLACE, collection, indexed.document.id, *layout.hash_fields(indexed))
-        await self._write(pipeline, timeout_s, self._durable if durable is None else durable)
+        replies = await self._write(pipeline, timeout_s, self._durable if durable is None else durable)
+        return _found(beside, replies[: len(beside)])
 
     async def vectors(
         self, collection: Collection, documents: Sequence[Document], timeout_s: float
@@ -87,16 +94,10 @@ class RedisIndex:
 
     async def get(self, collection: Collection, ids: Sequence[str], timeout_s: float) -> list[Document]:
         pipeline = self._redis.pipeline(transaction=False)
-        for identity in ids:
-            pipeline.hmget(document_key(collection.uid, identity), "text", "title", "metadata")
+        _ask(pipeline, collection, ids)
         async with answering(timeout_s):
             rows = await pipeline.execute()
-        found = zip(ids, rows, strict=True)
-        return [
-            Document(identity, text.decode(), (title or b"").decode(), (metadata or b"").decode())
-            for identity, (text, title, metadata) in found
-            if text is not None
-        ]
+        return _found(ids, rows)
 
     async def count(self, collection: Collection, where: Filter | None, timeout_s: float) -> int:
         query = compile_filter(where)
@@ -223,6 +224,21 @@ def _cosine(one: bytes, other: bytes) -> float:
     """Of two fp16 vectors."""
     a, b = (np.frombuffer(vector, "<f2").astype(np.float32) for vector in (one, other))
     return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
+
+
+def _ask(pipeline: Any, collection: Collection, ids: Sequence[str]) -> None:
+    """Queues a reading of each document."""
+    for identity in ids:
+        pipeline.hmget(document_key(collection.uid, identity), *layout.TEXTS)
+
+
+def _found(ids: Sequence[str], rows: Sequence[Any]) -> list[Document]:
+    """Those that exist, of what `_ask` is answered."""
+    return [
+        Document(identity, text.decode(), (title or b"").decode(), (metadata or b"").decode())
+        for identity, (text, title, metadata) in zip(ids, rows, strict=True)
+        if text is not None
+    ]
 
 
 def _script(pipeline: Any, script: str, collection: Collection, identity: str, *values: Any) -> None:

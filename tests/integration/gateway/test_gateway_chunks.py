@@ -72,6 +72,11 @@ async def test_the_id_of_a_document_stands_for_all_its_chunks(gateway: Any) -> N
         assert [one.id for one in await client.get("c", ["a", "a#0", "b#0"])] == ["b#0"]
         await client.upsert("c", [other])
         assert await client.count("c") == 1
+        await index(client, "c", [other], chunking=SIZE)
+        (first,) = await client.get("c", ["b#0"])
+        await client.upsert("c", [first, other])  # what is asked to be stored is stored
+        assert {one.id for one in await client.get("c", ["b", "b#0"])} == {"b", "b#0"}
+        assert await client.count("c") == 2
 
 
 async def test_a_document_that_got_shorter_leaves_no_chunks_behind(gateway: Any) -> None:
