@@ -2,8 +2,7 @@
 
 import time
 
-import grpc
-
+from serving import clock
 from serving.errors import DeadlineExceeded
 
 
@@ -14,9 +13,9 @@ class Deadline:
         self._at = time.monotonic() + seconds
 
     @classmethod
-    def of(cls, context: grpc.aio.ServicerContext, default_s: float) -> "Deadline":
+    def of(cls, context: clock.Timed, default_s: float) -> "Deadline":
         """The caller's own deadline, or `default_s` from now when it set none."""
-        remaining = context.time_remaining()
+        remaining = clock.left(context)
         return cls(default_s if remaining is None else min(remaining, 3600.0))
 
     @property

@@ -4,8 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import grpc
-
+from serving import clock
 from serving.errors import InvalidArgument
 
 T = TypeVar("T")
@@ -38,7 +37,7 @@ def check_choice(field: str, choices: Mapping[Any, T], value: int) -> T:
     return choices[value]
 
 
-def deadline_of(context: grpc.aio.ServicerContext) -> float | None:
+def deadline_of(context: clock.Timed) -> float | None:
     """The caller's deadline in time.monotonic seconds, None when it set none."""
-    left = context.time_remaining()
+    left = clock.left(context)
     return None if left is None else time.monotonic() + left

@@ -25,7 +25,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from serving import logs, tracing
+from serving import clock, logs, tracing
 from serving.errors import StartupError
 from serving.interception import UnaryReplyInterceptor, behaviour_of, rewrap
 
@@ -117,7 +117,7 @@ class RequestMetrics(UnaryReplyInterceptor):
                 took = time.perf_counter() - started
                 seconds.observe(took, tracing.exemplar())
                 given_up = given_up or context.cancelled()
-                code = _given_up(context.time_remaining(), took) if given_up else _code_name(context)
+                code = _given_up(clock.left(context), took) if given_up else _code_name(context)
                 logs.answered(method, code, took)
                 tracing.tell({"rpc.grpc.status_code": grpc.StatusCode[code].value[0]})
                 (answered if code == grpc.StatusCode.OK.name else REQUESTS.labels(method, code)).inc()
