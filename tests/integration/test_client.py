@@ -20,6 +20,7 @@ from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from siftline.search.v1 import search_pb2, search_pb2_grpc
 from tests.running.proxy import Proxy
+from tests.running.waiting import until
 
 Ask = Callable[..., Awaitable[Any]]
 
@@ -192,9 +193,7 @@ async def test_a_server_that_went_silent_is_left_for_a_new_connection(
         assert (await client.embed(["a"])).shape == (1, 4)
         proxy.stall()
         late = asyncio.create_task(client.embed(["b"]))
-        async with asyncio.timeout(20):
-            while proxy.accepted < 2:
-                await asyncio.sleep(0.01)
+        await until(lambda: proxy.accepted >= 2)
         proxy.mend()
         assert (await late).shape == (1, 4)
         assert [list(request.texts) for request in server.asked] == [["a"], ["b"], ["b"]]

@@ -13,6 +13,7 @@ from siftline import channel
 from siftline.embed.v1 import embed_pb2
 from tests.fakes.services import FakeEmbed, FakeServer
 from tests.running.proxy import Proxy
+from tests.running.waiting import until
 
 SECONDS = 30.0
 
@@ -73,9 +74,7 @@ async def test_a_service_that_went_silent_is_left_for_a_new_connection(monkeypat
     await client.refresh(Deadline(10))
     proxy.stall()
     late = asyncio.create_task(client.refresh(Deadline(60)))
-    async with asyncio.timeout(20):
-        while proxy.accepted < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: proxy.accepted >= 2)
     proxy.mend()
     assert (await late).name == "fake"
     await client.aclose()

@@ -1,7 +1,6 @@
 """The second stage begins while the query is embedded: with what it will be asked for, sent once, scored once."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,15 +16,10 @@ from serving.errors import Overloaded, Unavailable
 from siftline.rerank.v1 import rerank_pb2
 from siftline.search.v1 import search_pb2 as pb
 from tests.running.model_service import RunningService
+from tests.running.waiting import until
 
 FILLER = " ".join(f"filler{n}" for n in range(120))
 LOGIT_BF16 = 0.1  # as in tests/integration/services/test_rerank_service.py: of one pair, whatever else is in its batch
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
