@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 RUN_FLAGS := $(if $(ONCE),--once)
 
-.PHONY: run test default-models mteb faults soak fuzz lint bench bench-peers gpu-bench gpu-wheels format protos lock sbom \
+.PHONY: run test default-models evaluation mteb faults soak fuzz lint bench bench-peers gpu-bench gpu-wheels format protos lock sbom \
     audit clean
 
 run: .venv/runtime.stamp
@@ -23,6 +23,11 @@ default-models: .venv/dev.stamp
 mteb: build/mteb-venv/stamp
 	@$(BIN)/python -m export --defaults
 	@exec $(BIN)/python -m pytest tests/mteb
+
+# docs/evaluation.md, from the shared judged sets: about an hour of two cores. SETS narrows it down (tools/evaluation.py).
+evaluation: .venv/dev.stamp
+	@$(BIN)/python -m export --defaults
+	@exec $(BIN)/python -m tools.evaluation $(SETS)
 
 # Every fault, the slowest too; writes docs/faults.md. Root, for a disk that fills up.
 faults: .venv/dev.stamp

@@ -125,7 +125,7 @@ class App:
         settings = self._settings
         chunker, chunks = Chunker(self._embed, settings.upsert_patience_s), Chunks(self._index)
         ingest = Ingest(self._registry, self._index, self._embedder, chunker, chunks, settings)
-        self._reranking = Reranking(self._rerank, settings.rerank_budget_s)
+        self._reranking = Reranking(self._rerank, settings.rerank_budget_s, settings.rerank_max_unknown)
         self._recalling = Recalling(
             self._index,
             self._embedder,

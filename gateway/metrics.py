@@ -6,6 +6,7 @@ from time import perf_counter
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from gateway.degradation import Degradation
 from serving import tracing
 from serving.telemetry import SECONDS
 
@@ -16,7 +17,6 @@ CACHE_ERRORS = ("timeout", "connection", "response", "corrupt", "skipped", "drop
 WINNERS = ("first", "second")
 KINDS = ("search", "upsert", "embed", "embed_bulk", "rerank", "rerank_bulk")
 STAGES = ("embed", "recall", "rerank", "store")
-DEGRADED = ("RERANK_TIMEOUT", "RERANK_UNAVAILABLE", "RERANK_OVERLOADED", "EMBED_UNAVAILABLE")
 
 CACHE_TEXTS = Counter(
     "siftline_cache_texts_total",
@@ -102,8 +102,8 @@ for _operation in CACHE_OPERATIONS:
         CACHE_FAILURES.labels(_operation, _error)
 for _stage in STAGES:
     STAGE_SECONDS.labels(_stage)
-for _reason in DEGRADED:
-    DEGRADED_SEARCHES.labels(_reason)
+for _reason in Degradation:
+    DEGRADED_SEARCHES.labels(_reason.name)
 for _outcome in ("used", "unused"):
     HEAD_START.labels(_outcome)
 for _vector in ("computed", "reused"):

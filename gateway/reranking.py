@@ -44,8 +44,9 @@ class Scores:
 class Reranking:
     """Never raises for the service's sake: a search without its second stage is still an answer."""
 
-    def __init__(self, client: RerankClient | None, budget_s: float) -> None:
+    def __init__(self, client: RerankClient | None, budget_s: float, max_unknown: float) -> None:
         self._client = client
+        self._max_unknown = max_unknown
         self.budget_s = budget_s
         self._breaker = Breaker(threshold=5)
 
@@ -80,13 +81,16 @@ class Reranking:
             log.warning("second stage: %s", error)
             return Degradation.RERANK_UNAVAILABLE
         self._breaker.succeeded()
-        return scores
+        return scores if scores is not None else Degradation.RERANK_UNREADABLE
 
     async def _score(
         self, client: RerankClient, query: str, passages: Sequence[str], deadline: Deadline, fingerprint: str
-    ) -> Scores:
+    ) -> Scores | None:
+        """None when the model cannot read the query."""
         named = await client.of(fingerprint, deadline) if fingerprint else None
-        asked = rerank_pb2.RerankRequest(query=query, fingerprint=named.fingerprint if named else "")
+        asked = rerank_pb2.RerankRequest(
+            query=query, fingerprint=named.fingerprint if named else "", max_query_unknown=self._max_unknown
+        )
         limits = (named or await client.model(deadline)).limits
         size = limits.max_passages or len(passages)
         fitting = [prefix(passage, limits.max_text_bytes) for passage in passages]
@@ -99,6 +103,8 @@ class Reranking:
             replies = await _all(*(client.rerank(_request(asked, part, cut=True), deadline) for part in parts))
         if len({reply.fingerprint for reply in replies}) != 1:
             raise Internal("rerank service: parts of one search were scored by different models")
+        if any(reply.unreadable for reply in replies):
+            return None
         scores = [pair for reply, part in zip(replies, parts, strict=True) for pair in _in_order(reply, len(part))]
         windows = sum(result.windows for reply in replies for result in reply.results)
         return Scores(scores, replies[0].fingerprint, windows, limits.max_windows, cut)
@@ -114,6 +120,7 @@ def _request(
         order=rerank_pb2.ORDER_INPUT,
         long_passage=long_passage,
         fingerprint=asked.fingerprint,
+        max_query_unknown=asked.max_query_unknown,
     )
 
 

@@ -134,6 +134,13 @@ class GatewaySettings(ServerSettings):
         description="in a hybrid search, send the head of BM25's list to an idle rerank service while the query is "
         "embedded; for services that do not share their cores, otherwise it costs more than it gains",
     )
+    rerank_max_unknown: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="when a larger share of a query is unknown to the reranker's vocabulary, its scores would mean "
+        "nothing: recall order is what the caller gets; 1 reranks whatever comes",
+    )
     recall_weight: float = Field(
         0.0, ge=0, le=1000, description="share of cosine in the final order of collections that do not set their own"
     )

@@ -19,6 +19,7 @@ from tokenizers import Encoding, Tokenizer
 
 from serving.batching.rows import Int32, slices, starts
 from serving.errors import Unavailable
+from serving.legibility import Legibility
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ class TokenizerPool:
 
     def __init__(self, tokenizer_file: Path) -> None:
         self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self.legibility = Legibility(self._tokenizer, tokenizer_file)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenize")

@@ -206,7 +206,8 @@ class SearchTimings:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """hits: best first; degraded: why the second stage is missing, for example "RERANK_TIMEOUT".
+    """hits: best first; degraded: why the second stage is missing, for example "RERANK_TIMEOUT", or
+    "RERANK_UNREADABLE" for a query in words that the reranker does not know.
 
     recalled: passages that the first stage found; reranked: those of them that the second stage read
     """

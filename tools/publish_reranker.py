@@ -20,6 +20,7 @@ MAX_LENGTH = 256
 SIZE_LIMIT = 20_000_000
 CURVE_STRIDE = 10
 CHECKPOINT_EVERY = 50
+SERVED_FACTS = ("dataset", "split", "queries", "passages", "plan", "recall_weight", "models")
 
 
 def thinned(curve: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -55,10 +56,16 @@ def _write_served(folders: Sequence[Path], file: Path) -> None:
     reports = {folder.name: json.loads((folder / "report.json").read_text(encoding="utf-8")) for folder in folders}
     for name, report in reports.items():
         whole = [row for row in report["rows"] if row["passages"] == report["passages"]]
-        rows = [{**row, "measures": {"MRR@10": row["measures"]["MRR@10"]}, "latency": None} for row in whole]
-        facts = {key: report[key] for key in ("dataset", "split", "queries", "passages", "plan", "models")}
-        reports[name] = {**facts, "rows": rows}
+        facts = {key: report[key] for key in SERVED_FACTS}
+        reports[name] = {**facts, "rows": [_main_measure(row) for row in whole]}
     file.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
+
+
+def _main_measure(row: dict[str, Any]) -> dict[str, Any]:
+    kinds = {
+        kind: row[kind] and {"MRR@10": row[kind]["MRR@10"]} for kind in ("measures", "first_stage", "second_stage")
+    }
+    return {"method": row["method"], "passages": row["passages"], **kinds}
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

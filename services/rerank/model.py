@@ -6,7 +6,7 @@ from services.rerank import canary
 from services.rerank.scorer import Scored, Scorer
 from services.rerank.settings import RerankSettings
 from serving.batching import Priority
-from serving.errors import NotFound
+from serving.errors import InvalidArgument, NotFound
 from serving.limits import check_choice, check_count, check_text
 from serving.model_runtime import ModelRuntime
 from serving.tokenization import TokenizerPool
@@ -47,12 +47,15 @@ class RerankModel:
             check_choice("long_passage", LONG_PASSAGES, request.long_passage),
             check_choice("priority", PRIORITIES, request.priority),
             deadline,
+            _max_unknown(request),
         )
         response = rerank_pb2.RerankResponse(
             results=_results(scored, request.top_n, by_score),
             fingerprint=self.runtime.fingerprint,
             tokens=scored.tokens,
             query_truncated=scored.query_truncated,
+            query_unknown=scored.query_unknown,
+            unreadable=not len(scored.logits),
         )
         timings = response.timings
         timings.tokenize_us = int(scored.tokenize_seconds * 1e6)
@@ -103,6 +106,14 @@ class RerankModel:
         served = self.runtime.model.name
         if name and name != served:
             raise NotFound(f"model: {name!r} is not served here; {served!r} is")
+
+
+def _max_unknown(request: rerank_pb2.RerankRequest) -> float:
+    if not request.HasField("max_query_unknown"):
+        return 1.0
+    if not 0 <= request.max_query_unknown <= 1:
+        raise InvalidArgument("max_query_unknown", f"{request.max_query_unknown:g}; a share from 0 to 1 is needed")
+    return request.max_query_unknown
 
 
 def _results(scored: Scored, top_n: int, by_score: bool) -> list[rerank_pb2.RerankResult]:

@@ -23,13 +23,17 @@ PLAIN = "{}"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Per passage, in the order sent: logits float32 [n], scores float64 [n], windows int32 [n], truncated bool [n]."""
+    """Per passage, in the order sent: logits float32 [n], scores float64 [n], windows int32 [n], truncated bool [n].
+
+    query_unknown: how much of the query the vocabulary does not know (serving/legibility.py); where too much, n is 0
+    """
 
     logits: NDArray[np.float32]
     scores: NDArray[np.float64]
     windows: NDArray[np.int32]
     truncated: NDArray[np.bool_]
     query_truncated: bool
+    query_unknown: float
     tokens: int
     tokenize_seconds: float
     queue_seconds: float
@@ -52,11 +56,23 @@ class Scorer:
         self._max_windows = max_windows
 
     async def score(
-        self, query: str, passages: Sequence[str], long_passage: str, priority: Priority, deadline: float | None
+        self,
+        query: str,
+        passages: Sequence[str],
+        long_passage: str,
+        priority: Priority,
+        deadline: float | None,
+        max_unknown: float = 1.0,
     ) -> Scored:
-        """`long_passage` is window, truncate or error; `deadline` in time.monotonic seconds."""
+        """`long_passage` is window, truncate or error; `deadline` in time.monotonic seconds.
+
+        Nothing is computed of a query of which a larger share is unknown than `max_unknown`.
+        """
         started = time.perf_counter()
         tokens = await self._tokenizer.tokenize(self._texts(query, passages))
+        unknown = self._tokenizer.legibility.unknown_share(tokens.of(0))
+        if unknown > max_unknown:
+            return _unread(unknown, time.perf_counter() - started)
         rows, counts, truncated, query_truncated = self._rows(tokens, long_passage)
         tokenized = time.perf_counter()
         completed = await self._runtime.batcher.submit(rows, priority, deadline)
@@ -67,6 +83,7 @@ class Scorer:
             counts,
             truncated,
             query_truncated,
+            unknown,
             rows.tokens,
             tokenized - started,
             completed.queue_seconds,
@@ -126,6 +143,13 @@ class Scorer:
             problem = f"{count} tokens; beside this query the limit is {room}"
             raise InvalidArgument(f"passages[{worst}]", problem, reason=TOO_LONG)
         return pieces, np.ones(len(truncated), np.int32), truncated
+
+
+def _unread(unknown: float, tokenize_seconds: float) -> Scored:
+    """Of a query that the model cannot read: no passage has a score."""
+    logits = np.empty(0, np.float32)
+    none = np.empty(0, np.int32)
+    return Scored(logits, sigmoid(logits), none, none.astype(np.bool_), False, unknown, 0, tokenize_seconds, 0.0, 0.0)
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cutoffs", nargs="+", type=positive, default=[1, 5, 10], metavar="K", help="default 1 5 10")
     parser.add_argument("--recall-weight", type=float, metavar="W", help="order by logit + W * cosine")
+    parser.add_argument(
+        "--language", default="english", help="of the passages: how words are stemmed (default english)"
+    )
     parser.add_argument("--concurrency", type=positive, default=4, metavar="N", help="searches at once (default 4)")
     parser.add_argument(
         "--latency-searches", type=count, default=50, metavar="N", help="timed one by one, per method (default 50)"
@@ -52,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trace", type=argparse.FileType("w"), metavar="FILE", help="write what every search found, as JSON lines"
     )
     parser.add_argument(
-        "--replay", type=Path, metavar="FILE", help="take what was found from such a file; for other weights and depths"
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="take what was found from such a file: what it lacks is searched; for other weights and depths",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     server.add_address(parser)
@@ -79,6 +85,7 @@ async def _eval(options: argparse.Namespace) -> None:
         latency_searches=options.latency_searches,
         seed=options.seed,
         recall_weight=options.recall_weight,
+        language=options.language,
     )
     sample = judged.sample(options.queries, options.seed)
     with Shown(hidden=options.quiet) as bars, options.trace or nullcontext() as record:

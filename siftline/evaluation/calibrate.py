@@ -2,13 +2,13 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from siftline.client import AsyncClient
 from siftline.evaluation import collection, thresholds
-from siftline.evaluation.calibration import Fitted, Judged, Kind, Weight, fit_map, fit_weight
+from siftline.evaluation.calibration import Fitted, Judged, Kind, Unfit, Weight, fit_map, fit_weight
 from siftline.evaluation.dataset import Dataset
 from siftline.evaluation.methods import Candidate
 from siftline.evaluation.progress import Bars
@@ -34,7 +34,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Report:
-    """What was fitted. All of the numbers are of queries that the map in question was not fitted to."""
+    """What was fitted. All of the numbers are of queries that the map in question was not fitted to.
+
+    unread: queries left out because the reranker cannot read them; no probability is given to theirs
+    """
 
     dataset: str
     split: str
@@ -52,6 +55,7 @@ class Report:
     operating: list[thresholds.Operating]
     for_precision: thresholds.Operating | None
     for_rejection: thresholds.Operating | None
+    unread: int
 
 
 async def calibrate(client: AsyncClient, dataset: Dataset, asked: Asked, bars: Bars) -> Report:
@@ -69,11 +73,15 @@ async def calibrate(client: AsyncClient, dataset: Dataset, asked: Asked, bars: B
             concurrency=asked.concurrency,
             report=shown,
         )
-    queries = [_judged(found[query], dataset.relevant[query], query not in hidden) for query in found]
+    read = {query: each for query, each in found.items() if all(one.logit is not None for one in each)}
+    if found and not read:
+        raise Unfit(f"the reranker can read none of the {len(found)} queries")
+    queries = [_judged(each, dataset.relevant[query], query not in hidden) for query, each in read.items()]
     model = await client.rerank_model()
     weight = fit_weight([query for query in queries if query.answerable], asked.seed)
     fitted = fit_map(queries, asked.seed)
-    return _report(dataset, asked, queries, weight, fitted, (model.name, model.fingerprint))
+    report = _report(dataset, asked, queries, weight, fitted, (model.name, model.fingerprint))
+    return replace(report, unread=len(found) - len(read))
 
 
 def _hidden(dataset: Dataset, asked: Asked) -> frozenset[str]:
@@ -114,4 +122,5 @@ def _report(
         operating=points,
         for_precision=thresholds.for_precision(points, asked.precision),
         for_rejection=thresholds.for_rejection(points, asked.rejection),
+        unread=0,
     )

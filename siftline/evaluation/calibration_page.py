@@ -30,6 +30,7 @@ def page(report: Report, picture: str) -> str:
         f"{report.queries:,} queries, the answers of {report.unanswerable:,} of them hidden; {report.passages:,} "
         f"passages, {asked.recall} recall, depth {asked.depth}; seed {asked.seed}. Every number is of queries that "
         "the map was not fitted to (5 folds).",
+        *([f"{report.unread:,} queries that the reranker cannot read are left out."] if report.unread else []),
         f"Map: {report.kind} (log loss: Platt {losses['platt']:.4f}, isotonic {losses['isotonic']:.4f}); expected "
         f"calibration error {report.calibration_error:.4f}.",
         f"Weight of recall: {weight.value:g} (MRR@10 {weight.by_weight[weight.value]:.3f}, with the reranker alone "

@@ -6,7 +6,7 @@ corpus of n passages is `_rank < n`, so corpora of growing size are nested, and 
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import grpc
@@ -43,19 +43,27 @@ class Corpus:
         there = self._ranks(relevant)
         return f"NOT {RANK} IN ({_listed(there)})" if there else ""
 
+    def only(self, documents: Iterable[str]) -> str:
+        """The filter for these documents and no other."""
+        return f"{RANK} IN ({_listed(sorted(self.ranks[document] for document in documents))})"
+
     def _ranks(self, relevant: Mapping[str, int]) -> list[int]:
         return sorted(self.ranks[document] for document in relevant if document in self.ranks)
 
 
 async def ensure(
-    client: AsyncClient, dataset: Dataset, report: Callable[[indexing.Progress], None] = lambda progress: None
+    client: AsyncClient,
+    dataset: Dataset,
+    report: Callable[[indexing.Progress], None] = lambda progress: None,
+    language: str = "english",
 ) -> Corpus:
-    """The set's collection, complete: what it lacks is indexed. Raises SiftlineError."""
+    """The set's collection, complete: what it lacks is indexed, by the rules of `language`. Raises SiftlineError."""
     model = await client.embed_model()
-    name = _name(dataset, model.fingerprint)
+    name = _name(dataset, model.fingerprint, language)
     corpus = Corpus(name, model.fingerprint, _ranks(dataset))
     if await _count(client, name) != len(dataset.documents):
-        await indexing.index(client, name, _documents(dataset, corpus), fields={RANK: "number"}, report=report)
+        documents = _documents(dataset, corpus)
+        await indexing.index(client, name, documents, fields={RANK: "number"}, language=language, report=report)
     return corpus
 
 
@@ -68,10 +76,11 @@ async def _count(client: AsyncClient, name: str) -> int:
         return -1
 
 
-def _name(dataset: Dataset, fingerprint: str) -> str:
-    """Names the corpora and the model: a collection of this name holds these documents or a part of them, only."""
+def _name(dataset: Dataset, fingerprint: str, language: str) -> str:
+    """Names corpora, model and language: a collection of this name holds these documents or a part of them, only."""
     stem = re.sub(r"[^a-z0-9_-]+", "-", dataset.name.lower()).strip("-_")[:40]
-    return f"eval-{stem}-{dataset.digest[:8]}-{fingerprint[:8]}".lower()
+    end = "" if language == "english" else f"-{language}"
+    return f"eval-{stem}-{dataset.digest[:8]}-{fingerprint[:8]}{end}".lower()
 
 
 def _ranks(dataset: Dataset) -> dict[str, int]:

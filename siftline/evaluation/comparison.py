@@ -24,11 +24,16 @@ class Measured:
     p: float | None = None
 
 
-def compare(
-    rankings: Mapping[Method, Rankings], relevant: Relevant, cutoffs: Sequence[int], seed: int
-) -> dict[Method, dict[str, Measured]]:
-    """Every measure of every method. All rankings are of the same queries, in the same order."""
-    values = {method: per_query(ranking, relevant, cutoffs) for method, ranking in rankings.items()}
+Values = Mapping[Method, Mapping[str, Floats]]
+
+
+def measure(rankings: Mapping[Method, Rankings], relevant: Relevant, cutoffs: Sequence[int]) -> Values:
+    """Every measure of every method, by query. All rankings are of the same queries, in the same order."""
+    return {method: per_query(ranking, relevant, cutoffs) for method, ranking in rankings.items()}
+
+
+def compare(values: Values, seed: int) -> dict[Method, dict[str, Measured]]:
+    """Every measure of every method, beside the first one."""
     first, *others = values
     absolute = {method: _intervals(measured, seed) for method, measured in values.items()}
     gains = {method: {name: values[method][name] - values[first][name] for name in values[first]} for method in others}
@@ -43,6 +48,21 @@ def compare(
         }
         for method, measured in absolute.items()
     }
+
+
+def gains(values: Values, over: Mapping[Method, Method], seed: int) -> dict[Method, dict[str, Interval]]:
+    """By how much a method is better than the one it is set against, in every measure, paired by query."""
+    differences = {
+        (method, name): each - values[base][name]
+        for method, base in over.items()
+        for name, each in values[method].items()
+    }
+    found: dict[Method, dict[str, Interval]] = {method: {} for method in over}
+    if differences:
+        drawn = intervals(np.column_stack(list(differences.values())), seed)
+        for (method, name), interval in zip(differences, drawn, strict=True):
+            found[method][name] = interval
+    return found
 
 
 def _intervals(columns: Mapping[str, Floats], seed: int) -> dict[str, Interval]:

@@ -7,22 +7,20 @@ from typing import IO
 from siftline.client import AsyncClient
 from siftline.evaluation import collection, latency, trace
 from siftline.evaluation.collection import Corpus
-from siftline.evaluation.comparison import compare
+from siftline.evaluation.comparison import compare, gains, measure
 from siftline.evaluation.dataset import Dataset
-from siftline.evaluation.files import BadDataset
+from siftline.evaluation.finding import Finder, Found
 from siftline.evaluation.latency import Latency
 from siftline.evaluation.measures import BCE_DEPTH, Rankings, llama_index
 from siftline.evaluation.methods import Method, ranking
 from siftline.evaluation.progress import Bars
 from siftline.evaluation.report import Plan, Report, Row
-from siftline.evaluation.searching import How, search_all
-from siftline.evaluation.trace import Found
 from siftline.results import Recall
 
 
 class Evaluation:
-    """One run. What searches find is written to `record`; with `replay`, the file of another run, nothing is searched
-    but for its latency. Errors: SiftlineError, BadDataset.
+    """One run. What searches find is written to `record`; what `replay`, the file of another run, has of them is not
+    searched for again. Errors: SiftlineError, BadDataset.
     """
 
     def __init__(
@@ -40,19 +38,17 @@ class Evaluation:
         self._plan = plan
         self._bars = bars
         self._record = record
-        self._replayed = trace.read(replay, plan.recall_weight or 0.0) if replay else None
+        self._replay = replay
 
     async def run(self) -> Report:
         report = await self._begun()
         with report.timed("indexing"), self._bars("indexing", report.passages) as shown:
-            corpus = await collection.ensure(self._client, self._dataset, lambda progress: shown(progress.seen))
-        if self._plan.recall_weight is None and self._replayed is None:
+            corpus = await collection.ensure(
+                self._client, self._dataset, lambda progress: shown(progress.seen), self._plan.language
+            )
+        if self._plan.recall_weight is None:
             report.recall_weight = (await self._client.get_collection(corpus.collection)).recall_weight
-        for size in self._sizes(report.passages):
-            with report.timed("searching"):
-                found = {recall: await self._find(corpus, recall, size) for recall in self._plan.recalls}
-            with report.timed("statistics"):
-                report.rows += self._rows(found, size)
+        await self._search(corpus, report)
         if self._plan.latency_searches:
             with report.timed("latency"):
                 timings = {method: await self._latency(corpus, method) for method in self._plan.methods}
@@ -73,34 +69,29 @@ class Evaluation:
             models=models,
         )
 
+    async def _search(self, corpus: Corpus, report: Report) -> None:
+        """Fills in the rows of every size."""
+        known = trace.read(self._replay, report.models, report.recall_weight) if self._replay else {}
+        if self._record is not None:
+            trace.begin(self._record, report.models)
+        finder = Finder(self._client, corpus, self._dataset, self._plan, report.recall_weight, self._bars)
+        for size in self._sizes(report.passages):
+            found: dict[Recall, Found] = {}
+            for recall in self._plan.recalls:
+                with report.timed(f"searching by {recall}"):
+                    found[recall] = await finder.find(recall, size, self._known(known, recall, size))
+                if self._record is not None:
+                    trace.write(self._record, recall, size, found[recall])
+            with report.timed("statistics"):
+                report.rows += self._rows(found, size)
+        report.unread = len(finder.unread)
+
     def _sizes(self, whole: int) -> list[int]:
         return [*sorted(size for size in set(self._plan.sizes) if size < whole), whole]
 
-    async def _find(self, corpus: Corpus, recall: Recall, size: int) -> Found:
-        """One search for each query, as deep as the deepest method: it holds the shallower ones."""
-        if self._replayed is not None:
-            return self._replay(recall, size)
-        plan, dataset = self._plan, self._dataset
-        with self._bars(f"{recall}, {size} passages", len(dataset.queries)) as shown:
-            found = await search_all(
-                self._client,
-                corpus.collection,
-                dataset.queries,
-                How(recall, plan.depth, bool(plan.depths), plan.recall_weight),
-                filters=lambda query: corpus.subset(size, dataset.relevant[query]),
-                concurrency=plan.concurrency,
-                report=shown,
-            )
-        if self._record is not None:
-            trace.write(self._record, recall, size, found)
-        return found
-
-    def _replay(self, recall: Recall, size: int) -> Found:
-        known = (self._replayed or {}).get((recall, size), {})
-        missing = self._dataset.queries.keys() - known.keys()
-        if missing:
-            raise BadDataset(f"the trace has no {recall} search of {size} passages for query {min(missing)!r}")
-        return {query: known[query] for query in self._dataset.queries}
+    def _known(self, known: trace.Groups, recall: Recall, size: int) -> Found:
+        """Of this run's queries."""
+        return {query: each for query, each in known.get((recall, size), {}).items() if query in self._dataset.queries}
 
     def _rows(self, found: Mapping[Recall, Found], size: int) -> list[Row]:
         rankings: dict[Method, Rankings] = {
@@ -108,7 +99,9 @@ class Evaluation:
             for method in self._plan.methods
         }
         relevant, plan = self._dataset.relevant, self._plan
-        compared = compare(rankings, relevant, plan.measured_cutoffs, plan.seed)
+        values = measure(rankings, relevant, plan.measured_cutoffs)
+        by_first = gains(values, plan.by_first_recall, plan.seed)
+        by_second = gains(values, plan.alone, plan.seed)
         return [
             # BCEmbedding's second stage looks at 10 passages, so 10 has to be one of the depths.
             Row(
@@ -116,8 +109,10 @@ class Evaluation:
                 size,
                 measures,
                 llama_index(rankings[method], relevant) if method.depth in (0, BCE_DEPTH) else None,
+                first_stage=by_first.get(method),
+                second_stage=by_second.get(method),
             )
-            for method, measures in compared.items()
+            for method, measures in compare(values, plan.seed).items()
         ]
 
     async def _latency(self, corpus: Corpus, method: Method) -> Latency:

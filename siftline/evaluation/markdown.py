@@ -41,9 +41,10 @@ def _facts(report: Report) -> str:
         f"{stage} {model.name} ({model.engine} {model.precision}, fingerprint {model.fingerprint[:12]})"
         for stage, model in report.models.items()
     )
+    unread = f"{report.unread:,} of them unreadable to the reranker, so in recall order; " if report.unread else ""
     seconds = ", ".join(f"{part} {value:.0f} s" for part, value in report.seconds.items())
     return (
-        f"{report.queries:,} queries over {report.passages:,} passages; {models}; "
+        f"{report.queries:,} queries over {report.passages:,} passages; {unread}{models}; "
         f"recall weight {report.recall_weight:g}; seed {report.plan.seed}. Time: {seconds}."
     )
 
@@ -121,5 +122,7 @@ def _how(report: Report) -> str:
         "Brackets: 95 % intervals, bootstrap over queries. Gain: paired by query; p: two-sided randomisation test, "
         "adjusted by Holm over the methods. nDCG has linear gain. A corpus of n passages is the first n of one random "
         "order of the whole and the query's own relevant passages; word statistics of BM25 are those of the whole. "
-        f"Rerank depths are cut from one search of depth {report.plan.depth}. Latency: {queries}."
+        f"Rerank depths are cut from one search of depth {report.plan.depth}; a pair that several first stages or "
+        "corpora find was scored once, in the search that found it first, and the time of searching is that of so much "
+        f"work. Latency: {queries}."
     )

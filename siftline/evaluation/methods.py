@@ -1,7 +1,7 @@
 """Ways to search that are compared, and the ranking that each makes of what one search found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from siftline.results import Hit, Recall
 
@@ -20,7 +20,10 @@ class Method:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A passage that the first stage found. logit and cosine are None where they were not computed."""
+    """A passage that the first stage found. logit and cosine are None where they were not computed.
+
+    score: what both stages order by; without a logit, the higher the earlier recall found it
+    """
 
     id: str
     recall_rank: int
@@ -32,10 +35,22 @@ class Candidate:
 def candidates(hits: Sequence[Hit], recall: Recall) -> tuple[Candidate, ...]:
     """The hits of one search, in recall order."""
     found = (
-        Candidate(hit.id, hit.recall_rank, hit.score, hit.rerank_logit, None if recall == "bm25" else hit.recall_score)
+        Candidate(
+            hit.id,
+            hit.recall_rank,
+            -hit.recall_rank if hit.rerank_logit is None else hit.score,
+            hit.rerank_logit,
+            None if recall == "bm25" else hit.recall_score,
+        )
         for hit in hits
     )
     return tuple(sorted(found, key=lambda candidate: candidate.recall_rank))
+
+
+def scored(candidate: Candidate, logit: float | None, recall_weight: float) -> Candidate:
+    """The candidate with its logit, and the score that the gateway makes of both stages."""
+    score = -candidate.recall_rank if logit is None else logit + recall_weight * (candidate.cosine or 0.0)
+    return replace(candidate, logit=logit, score=score)
 
 
 def ranking(found: Sequence[Candidate], depth: int) -> list[str]:

@@ -17,6 +17,7 @@ SEARCH_SECONDS = 300.0
 # A second stage that is overloaded, or that starts again, has this long: a search without it would not be measured.
 PATIENCE_SECONDS = 180.0
 LONGEST_PAUSE_SECONDS = 10.0
+UNREADABLE = "RERANK_UNREADABLE"  # recall order is what both stages make of such a query, every time
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class How:
 
 
 async def search(client: AsyncClient, collection: str, text: str, how: How, filter_text: str = "") -> SearchResult:
-    """One search of all `depth` passages; asked again while there is too much to do.
+    """One search of all `depth` passages; asked again while there is too much to do. Hits of a query that the reranker
+    cannot read have no logits.
 
     Raises SiftlineError, also for an answer that stays degraded.
     """
@@ -46,7 +48,7 @@ async def search(client: AsyncClient, collection: str, text: str, how: How, filt
 
 
 async def _whole(client: AsyncClient, collection: str, text: str, how: How, filter_text: str) -> SearchResult:
-    """One search. Raises SiftlineError, also for an answer in recall order: the second stage has too much to do."""
+    """One search. Raises SiftlineError, also for an answer that only load made degraded."""
     result = await client.search(
         collection,
         text,
@@ -58,8 +60,8 @@ async def _whole(client: AsyncClient, collection: str, text: str, how: How, filt
         filter=filter_text,
         return_fields=[RANK],  # so that no text is sent back
     )
-    if result.degraded:
-        raise _degraded(result.degraded[0], how)
+    if lacking := [reason for reason in result.degraded if reason != UNREADABLE]:
+        raise _degraded(lacking[0], how)
     return result
 
 

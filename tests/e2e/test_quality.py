@@ -73,6 +73,21 @@ def test_the_report_is_whole(report: dict[str, Any]) -> None:
     }
 
 
+def test_a_question_that_the_reranker_cannot_read_stays_in_recall_order(shared_stack: RunningStack) -> None:
+    """And says so; what it can read, and what it is asked for itself, it scores."""
+    question, passages = "这个城市在哪里？", ["它在北方。", "城市很大。", "The city lies in the north."]
+    with siftline.Client(shared_stack.endpoints["gateway"]) as client:
+        client.create_collection("cities")
+        client.upsert("cities", [siftline.Document(str(at), text) for at, text in enumerate(passages)])
+        found = client.search("cities", question)
+        assert (found.degraded, found.reranked) == (("RERANK_UNREADABLE",), 0)
+        assert [(hit.recall_rank, hit.rerank_logit) for hit in found.hits] == [(1, None), (2, None), (3, None)]
+        read = client.search("cities", "Where is this city? 这个城市")
+        assert (read.degraded, read.reranked) == ((), 3)
+        assert len(client.rerank(question, passages)) == 3
+        client.drop_collection("cities")
+
+
 @pytest.mark.timeout(600)
 def test_a_calibration_is_fitted_stored_and_used(shared_stack: RunningStack, small_set: Path, tmp_path: Path) -> None:
     with siftline.Client(shared_stack.endpoints["gateway"]) as client:

@@ -180,6 +180,7 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
     others: set[str] = field(default_factory=set)  # fingerprints of further models
     seconds_left: float = 0.0  # of the last call
     priority: int = 0
+    unknown: float = 0.0  # share of unknown tokens that it finds in every query
 
     def named(self, fingerprint: str) -> str:
         """Of the model that a request names."""
@@ -200,6 +201,8 @@ class FakeRerank(rerank_pb2_grpc.RerankServiceServicer):
             and sum(map(len, request.passages)) > MAX_CHARACTERS
         ):
             raise InvalidArgument("passages", "too many windows")
+        if request.HasField("max_query_unknown") and self.unknown > request.max_query_unknown:
+            return rerank_pb2.RerankResponse(fingerprint=self.named(request.fingerprint), unreadable=True)
         query = set(words(request.query))
         results = []
         for index, passage in enumerate(request.passages):

@@ -201,8 +201,8 @@ def _served(folder: Path) -> str:
         return ""
     return (
         "### Through the running service, hybrid recall too\n\nMRR@10 as `siftline eval` measures it, with "
-        "95 % intervals; depth: how many the second stage scored. -weightN: ordered by `logit + N * cosine`, "
-        f"else by the logit alone. More measures are in docs/evaluation.md.\n\n{summary(_read(path))}\n"
+        "95 % intervals; the second stage scored the first 50. Weight: of the order by `logit + weight * cosine`; 0 is "
+        f"the logit alone. More measures are in docs/evaluation.md.\n\n{summary(_read(path))}\n"
     )
 
 

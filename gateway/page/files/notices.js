@@ -6,6 +6,7 @@ const MISSING = {
   rerank_timeout: "The reranker did not answer in time: this is recall order.",
   rerank_unavailable: "The reranker is not available: this is recall order.",
   rerank_overloaded: "The reranker is full: this is recall order.",
+  rerank_unreadable: "The reranker does not know the words of this question: this is recall order.",
   embed_unavailable: "The question could not be embedded: passages were found by their words.",
 };
 

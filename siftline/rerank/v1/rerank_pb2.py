@@ -24,33 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsiftline/rerank/v1/rerank.proto\x12\x12siftline.rerank.v1\"\xf4\x01\n\rRerankRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08passages\x18\x03 \x03(\t\x12\r\n\x05top_n\x18\x04 \x01(\r\x12(\n\x05order\x18\x05 \x01(\x0e\x32\x19.siftline.rerank.v1.Order\x12\x35\n\x0clong_passage\x18\x06 \x01(\x0e\x32\x1f.siftline.rerank.v1.LongPassage\x12.\n\x08priority\x18\x07 \x01(\x0e\x32\x1c.siftline.rerank.v1.Priority\x12\x13\n\x0b\x66ingerprint\x18\x0f \x01(\t\"\xaf\x01\n\x0eRerankResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .siftline.rerank.v1.RerankResult\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12,\n\x07timings\x18\x03 \x01(\x0b\x32\x1b.siftline.rerank.v1.Timings\x12\x0e\n\x06tokens\x18\x04 \x01(\x04\x12\x17\n\x0fquery_truncated\x18\x05 \x01(\x08\"_\n\x0cRerankResult\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05logit\x18\x02 \x01(\x02\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x0f\n\x07windows\x18\x04 \x01(\r\x12\x11\n\ttruncated\x18\x05 \x01(\x08\"V\n\x07Timings\x12\x10\n\x08total_us\x18\x01 \x01(\x04\x12\x13\n\x0btokenize_us\x18\x02 \x01(\x04\x12\x10\n\x08queue_us\x18\x03 \x01(\x04\x12\x12\n\ncompute_us\x18\x04 \x01(\x04\"5\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"\xe7\x01\n\x10GetModelResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12\x12\n\nscore_kind\x18\x04 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\x11\n\tprecision\x18\x06 \x01(\t\x12*\n\x06limits\x18\x07 \x01(\x0b\x32\x1a.siftline.rerank.v1.Limits\x12\x0f\n\x07licence\x18\x08 \x01(\t\x12\x0e\n\x06source\x18\t \x01(\t\x12\x18\n\x10max_query_tokens\x18\n \x01(\r\"f\n\x06Limits\x12\x14\n\x0cmax_passages\x18\x01 \x01(\r\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bmax_windows\x18\x04 \x01(\r*@\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bORDER_SCORE\x10\x01\x12\x0f\n\x0bORDER_INPUT\x10\x02*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02*w\n\x0bLongPassage\x12\x1c\n\x18LONG_PASSAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13LONG_PASSAGE_WINDOW\x10\x01\x12\x19\n\x15LONG_PASSAGE_TRUNCATE\x10\x02\x12\x16\n\x12LONG_PASSAGE_ERROR\x10\x03\x32\xb7\x01\n\rRerankService\x12O\n\x06Rerank\x12!.siftline.rerank.v1.RerankRequest\x1a\".siftline.rerank.v1.RerankResponse\x12U\n\x08GetModel\x12#.siftline.rerank.v1.GetModelRequest\x1a$.siftline.rerank.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsiftline/rerank/v1/rerank.proto\x12\x12siftline.rerank.v1\"\xaa\x02\n\rRerankRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08passages\x18\x03 \x03(\t\x12\r\n\x05top_n\x18\x04 \x01(\r\x12(\n\x05order\x18\x05 \x01(\x0e\x32\x19.siftline.rerank.v1.Order\x12\x35\n\x0clong_passage\x18\x06 \x01(\x0e\x32\x1f.siftline.rerank.v1.LongPassage\x12.\n\x08priority\x18\x07 \x01(\x0e\x32\x1c.siftline.rerank.v1.Priority\x12\x1e\n\x11max_query_unknown\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0b\x66ingerprint\x18\x0f \x01(\tB\x14\n\x12_max_query_unknown\"\xda\x01\n\x0eRerankResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .siftline.rerank.v1.RerankResult\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12,\n\x07timings\x18\x03 \x01(\x0b\x32\x1b.siftline.rerank.v1.Timings\x12\x0e\n\x06tokens\x18\x04 \x01(\x04\x12\x17\n\x0fquery_truncated\x18\x05 \x01(\x08\x12\x15\n\rquery_unknown\x18\x06 \x01(\x01\x12\x12\n\nunreadable\x18\x07 \x01(\x08\"_\n\x0cRerankResult\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05logit\x18\x02 \x01(\x02\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x0f\n\x07windows\x18\x04 \x01(\r\x12\x11\n\ttruncated\x18\x05 \x01(\x08\"V\n\x07Timings\x12\x10\n\x08total_us\x18\x01 \x01(\x04\x12\x13\n\x0btokenize_us\x18\x02 \x01(\x04\x12\x10\n\x08queue_us\x18\x03 \x01(\x04\x12\x12\n\ncompute_us\x18\x04 \x01(\x04\"5\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"\xe7\x01\n\x10GetModelResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12\x12\n\nscore_kind\x18\x04 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\x11\n\tprecision\x18\x06 \x01(\t\x12*\n\x06limits\x18\x07 \x01(\x0b\x32\x1a.siftline.rerank.v1.Limits\x12\x0f\n\x07licence\x18\x08 \x01(\t\x12\x0e\n\x06source\x18\t \x01(\t\x12\x18\n\x10max_query_tokens\x18\n \x01(\r\"f\n\x06Limits\x12\x14\n\x0cmax_passages\x18\x01 \x01(\r\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bmax_windows\x18\x04 \x01(\r*@\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bORDER_SCORE\x10\x01\x12\x0f\n\x0bORDER_INPUT\x10\x02*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02*w\n\x0bLongPassage\x12\x1c\n\x18LONG_PASSAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13LONG_PASSAGE_WINDOW\x10\x01\x12\x19\n\x15LONG_PASSAGE_TRUNCATE\x10\x02\x12\x16\n\x12LONG_PASSAGE_ERROR\x10\x03\x32\xb7\x01\n\rRerankService\x12O\n\x06Rerank\x12!.siftline.rerank.v1.RerankRequest\x1a\".siftline.rerank.v1.RerankResponse\x12U\n\x08GetModel\x12#.siftline.rerank.v1.GetModelRequest\x1a$.siftline.rerank.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'siftline.rerank.v1.rerank_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDER']._serialized_start=1058
-  _globals['_ORDER']._serialized_end=1122
-  _globals['_PRIORITY']._serialized_start=1124
-  _globals['_PRIORITY']._serialized_end=1205
-  _globals['_LONGPASSAGE']._serialized_start=1207
-  _globals['_LONGPASSAGE']._serialized_end=1326
+  _globals['_ORDER']._serialized_start=1155
+  _globals['_ORDER']._serialized_end=1219
+  _globals['_PRIORITY']._serialized_start=1221
+  _globals['_PRIORITY']._serialized_end=1302
+  _globals['_LONGPASSAGE']._serialized_start=1304
+  _globals['_LONGPASSAGE']._serialized_end=1423
   _globals['_RERANKREQUEST']._serialized_start=56
-  _globals['_RERANKREQUEST']._serialized_end=300
-  _globals['_RERANKRESPONSE']._serialized_start=303
-  _globals['_RERANKRESPONSE']._serialized_end=478
-  _globals['_RERANKRESULT']._serialized_start=480
-  _globals['_RERANKRESULT']._serialized_end=575
-  _globals['_TIMINGS']._serialized_start=577
-  _globals['_TIMINGS']._serialized_end=663
-  _globals['_GETMODELREQUEST']._serialized_start=665
-  _globals['_GETMODELREQUEST']._serialized_end=718
-  _globals['_GETMODELRESPONSE']._serialized_start=721
-  _globals['_GETMODELRESPONSE']._serialized_end=952
-  _globals['_LIMITS']._serialized_start=954
-  _globals['_LIMITS']._serialized_end=1056
-  _globals['_RERANKSERVICE']._serialized_start=1329
-  _globals['_RERANKSERVICE']._serialized_end=1512
+  _globals['_RERANKREQUEST']._serialized_end=354
+  _globals['_RERANKRESPONSE']._serialized_start=357
+  _globals['_RERANKRESPONSE']._serialized_end=575
+  _globals['_RERANKRESULT']._serialized_start=577
+  _globals['_RERANKRESULT']._serialized_end=672
+  _globals['_TIMINGS']._serialized_start=674
+  _globals['_TIMINGS']._serialized_end=760
+  _globals['_GETMODELREQUEST']._serialized_start=762
+  _globals['_GETMODELREQUEST']._serialized_end=815
+  _globals['_GETMODELRESPONSE']._serialized_start=818
+  _globals['_GETMODELRESPONSE']._serialized_end=1049
+  _globals['_LIMITS']._serialized_start=1051
+  _globals['_LIMITS']._serialized_end=1153
+  _globals['_RERANKSERVICE']._serialized_start=1426
+  _globals['_RERANKSERVICE']._serialized_end=1609
 # @@protoc_insertion_point(module_scope)

@@ -37,7 +37,7 @@ LONG_PASSAGE_TRUNCATE: LongPassage
 LONG_PASSAGE_ERROR: LongPassage
 
 class RerankRequest(_message.Message):
-    __slots__ = ("model", "query", "passages", "top_n", "order", "long_passage", "priority", "fingerprint")
+    __slots__ = ("model", "query", "passages", "top_n", "order", "long_passage", "priority", "max_query_unknown", "fingerprint")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class RerankRequest(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     LONG_PASSAGE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUERY_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     model: str
     query: str
@@ -53,22 +54,27 @@ class RerankRequest(_message.Message):
     order: Order
     long_passage: LongPassage
     priority: Priority
+    max_query_unknown: float
     fingerprint: str
-    def __init__(self, model: _Optional[str] = ..., query: _Optional[str] = ..., passages: _Optional[_Iterable[str]] = ..., top_n: _Optional[int] = ..., order: _Optional[_Union[Order, str]] = ..., long_passage: _Optional[_Union[LongPassage, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., query: _Optional[str] = ..., passages: _Optional[_Iterable[str]] = ..., top_n: _Optional[int] = ..., order: _Optional[_Union[Order, str]] = ..., long_passage: _Optional[_Union[LongPassage, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., max_query_unknown: _Optional[float] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class RerankResponse(_message.Message):
-    __slots__ = ("results", "fingerprint", "timings", "tokens", "query_truncated")
+    __slots__ = ("results", "fingerprint", "timings", "tokens", "query_truncated", "query_unknown", "unreadable")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     QUERY_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    QUERY_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[RerankResult]
     fingerprint: str
     timings: Timings
     tokens: int
     query_truncated: bool
-    def __init__(self, results: _Optional[_Iterable[_Union[RerankResult, _Mapping]]] = ..., fingerprint: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., tokens: _Optional[int] = ..., query_truncated: bool = ...) -> None: ...
+    query_unknown: float
+    unreadable: bool
+    def __init__(self, results: _Optional[_Iterable[_Union[RerankResult, _Mapping]]] = ..., fingerprint: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., tokens: _Optional[int] = ..., query_truncated: bool = ..., query_unknown: _Optional[float] = ..., unreadable: bool = ...) -> None: ...
 
 class RerankResult(_message.Message):
     __slots__ = ("index", "logit", "score", "windows", "truncated")

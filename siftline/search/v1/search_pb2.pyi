@@ -42,6 +42,7 @@ class Degraded(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DEGRADED_RERANK_UNAVAILABLE: _ClassVar[Degraded]
     DEGRADED_RERANK_OVERLOADED: _ClassVar[Degraded]
     DEGRADED_EMBED_UNAVAILABLE: _ClassVar[Degraded]
+    DEGRADED_RERANK_UNREADABLE: _ClassVar[Degraded]
 FIELD_TYPE_UNSPECIFIED: FieldType
 FIELD_TYPE_TAG: FieldType
 FIELD_TYPE_NUMBER: FieldType
@@ -62,6 +63,7 @@ DEGRADED_RERANK_TIMEOUT: Degraded
 DEGRADED_RERANK_UNAVAILABLE: Degraded
 DEGRADED_RERANK_OVERLOADED: Degraded
 DEGRADED_EMBED_UNAVAILABLE: Degraded
+DEGRADED_RERANK_UNREADABLE: Degraded
 
 class Field(_message.Message):
     __slots__ = ("name", "type")

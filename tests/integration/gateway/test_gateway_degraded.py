@@ -59,6 +59,29 @@ async def test_failures(filled: Any, error: Any, reason: Any) -> None:
     assert reply.hits[0].id == "d3"
 
 
+async def test_a_query_that_the_reranker_cannot_read(filled: Any) -> None:
+    """Recall order, as often as it is asked: the service is well, so no circuit opens."""
+    for unknown in (0.91, 1.0) * 5:
+        filled.rerank.unknown = unknown
+        reply = await search(filled, adaptive=unknown == 1.0, min_score=0.99)
+        assert list(reply.degraded) == [pb.DEGRADED_RERANK_UNREADABLE]
+        assert is_recall_order(reply)
+        assert (reply.reranked, reply.rerank_fingerprint) == (0, "")
+    filled.rerank.unknown = 0.9
+    reply = await search(filled)
+    assert not reply.degraded
+    assert reply.hits[0].id == "d3"
+
+
+async def test_a_gateway_that_reranks_whatever_comes(gateways: Any, redis_server: Any) -> None:
+    gateway = await gateways.start(redis_server.url, rerank_max_unknown=1)
+    await fill(gateway)
+    gateway.rerank.unknown = 1.0
+    reply = await search(gateway)
+    assert not reply.degraded
+    assert reply.hits[0].id == "d3"
+
+
 async def test_slow_within_the_callers_deadline(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reranking, "_REPLY_S", 0.6)  # longer than a busy machine takes for the answer's way
     filled.rerank.faults.held = asyncio.Event()  # that nobody sets

@@ -15,6 +15,7 @@ from siftline.client import AsyncClient
 from siftline.errors import SiftlineError
 from siftline.evaluation import searching
 from siftline.evaluation.calibrate import Asked, calibrate
+from siftline.evaluation.calibration import Unfit
 from siftline.evaluation.dataset import Dataset, read
 from siftline.evaluation.evaluate import Evaluation
 from siftline.evaluation.files import BadDataset
@@ -60,7 +61,8 @@ async def test_every_method_is_measured_at_every_size(gateway: Any, judged: Data
         if row.method.depth == 10:
             assert row.measures["MRR@10"].mean == pytest.approx(1.0)  # the double of the reranker counts shared words
     assert report.models["embed"].name == "fake"
-    assert set(report.seconds) == {"indexing", "searching", "statistics", "latency"}
+    searching = {f"searching by {recall}" for recall in PLAN.recalls}
+    assert set(report.seconds) == {"indexing", *searching, "statistics", "latency"}
 
 
 async def test_the_collection_is_used_again(gateway: Any, judged: Dataset) -> None:
@@ -73,7 +75,8 @@ async def test_the_collection_is_used_again(gateway: Any, judged: Dataset) -> No
 async def test_the_trace_holds_what_was_found(gateway: Any, judged: Dataset) -> None:
     trace = io.StringIO()
     await evaluated(gateway, judged, record=trace)
-    lines = [json.loads(line) for line in trace.getvalue().splitlines()]
+    head, *lines = [json.loads(line) for line in trace.getvalue().splitlines()]
+    assert head == {"models": {"embed": gateway.embed.fingerprint, "rerank": gateway.rerank.fingerprint}}
     assert len(lines) == 2 * 3 * len(SUBJECTS)  # sizes, first stages
     identity, logit, cosine = lines[0]["candidates"][0]
     assert identity[0] in "dx"
@@ -94,11 +97,51 @@ async def test_a_trace_is_replayed_with_another_weight(gateway: Any, judged: Dat
     by_method = {row.method.name: row.measures["MRR@10"].mean for row in other.rows}
     assert by_method["vector + rerank 10"] == pytest.approx(by_method["vector"])  # the weight leaves no other order
     assert gateway.rerank.calls == []
-    with pytest.raises(BadDataset, match="the trace has no vector search of 7 passages for query 'q0'"):
-        await evaluated(gateway, judged, replace(untimed, sizes=(7,)), replay=file)
-    file.write_text('{"query": "q0"}')
-    with pytest.raises(BadDataset, match="trace:1: not a line of a trace"):
+
+
+async def test_a_trace_is_gone_on_with(gateway: Any, judged: Dataset, tmp_path: Path) -> None:
+    """What it has is not searched again; what it lacks is, and measures the same."""
+    untimed, file = replace(PLAN, latency_searches=0), tmp_path / "trace"
+    with file.open("w") as record:
+        whole = await evaluated(gateway, judged, untimed, record=record)
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:40]))
+    half = sum(gateway.rerank.calls)
+    gateway.rerank.calls.clear()
+    assert (await evaluated(gateway, judged, untimed, replay=file)).rows == whole.rows
+    assert 0 < sum(gateway.rerank.calls) < half
+    file.write_text(lines[0] + '{"query": "q0"}')
+    with pytest.raises(BadDataset, match="trace:2: not a line of a trace"):
         await evaluated(gateway, judged, untimed, replay=file)
+    file.write_text(lines[1])
+    with pytest.raises(BadDataset, match="trace:1: a trace of the models .* is needed, found None"):
+        await evaluated(gateway, judged, untimed, replay=file)
+
+
+async def test_a_pair_is_scored_once_whatever_finds_it(gateway: Any, judged: Dataset) -> None:
+    """And every method has the order that its own searches of both stages have."""
+    plan = replace(PLAN, latency_searches=0, recall_weight=1.5)
+    together = await evaluated(gateway, judged, plan)
+    assert sum(gateway.rerank.calls) < len(SUBJECTS) * len(judged.documents)  # no more than there are
+    alone = [await evaluated(gateway, judged, replace(plan, recalls=(recall,), sizes=())) for recall in plan.recalls]
+    means = {row.method: {name: each.mean for name, each in row.measures.items()} for row in together.rows}
+    assert means == {
+        row.method: {n: each.mean for n, each in row.measures.items()} for one in alone for row in one.rows
+    }
+
+
+async def test_queries_that_the_reranker_cannot_read_are_in_recall_order(gateway: Any, judged: Dataset) -> None:
+    gateway.rerank.unknown = 1.0
+    trace = io.StringIO()
+    report = await evaluated(gateway, judged, replace(PLAN, language="german"), record=trace)
+    assert report.unread == len(SUBJECTS)
+    means = {row.method: row.measures["MRR@10"].mean for row in report.rows if row.passages == report.passages}
+    for method, mean in means.items():
+        assert mean == means[replace(method, depth=0)]
+    async with AsyncClient(gateway.target) as client:
+        assert [each.language for each in await client.list_collections()] == ["german"]
+        with pytest.raises(Unfit, match="none of the 24 queries"):
+            await calibrate(client, judged, Asked(depth=10), no_bars)
 
 
 async def test_a_search_without_its_second_stage_is_not_counted(

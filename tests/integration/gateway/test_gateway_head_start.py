@@ -169,7 +169,7 @@ async def calls_while_held(gateway: Any, redis_server: Any, **more: Any) -> list
 
 async def test_the_model_in_service_gives_the_same_scores(rerank_service: RunningService) -> None:
     client = RerankClient(Service(rerank_service.address))
-    reranking = Reranking(client, budget_s=60)
+    reranking = Reranking(client, budget_s=60, max_unknown=1)
     texts = [f"Passage {n}: " + "a batch is formed from rows of about the same length. " * (n % 7) for n in range(50)]
     hits = [Hit(Passage(Document(f"d{n}", text), text_rank=n + 1), n + 1, 0, 0) for n, text in enumerate(texts)]
     query = Query("c", "how are batches formed?", 10, 50, RecallMode.HYBRID)

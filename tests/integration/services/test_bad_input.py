@@ -36,6 +36,7 @@ RERANK = {
     "10 MB query": ({"query": TEN_MEGABYTES, "passages": ["b"]}, INVALID, "query: 10485760 bytes"),
     "unknown order": ({"query": "a", "passages": ["b"], "order": 9}, INVALID, "order: 9"),
     "unknown model": ({"query": "a", "passages": ["b"], "model": "x"}, grpc.StatusCode.NOT_FOUND, "'x'"),
+    "no share": ({"query": "a", "passages": ["b"], "max_query_unknown": 1.5}, INVALID, "max_query_unknown: 1.5"),
     "too many windows": ({"query": "a", "passages": ["b " * 500_000] * 9}, INVALID, "passages: "),
     "no cutting": ({"query": "a", "passages": ["b " * 999], "long_passage": 3}, INVALID, "passages[0]: 999 tokens"),
 }

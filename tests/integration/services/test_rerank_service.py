@@ -64,3 +64,21 @@ def test_timings_and_tokens(rerank) -> None:
     assert response.timings.total_us >= response.timings.compute_us > 0
     assert response.tokens > 4 * 6
     assert response.fingerprint == rerank.GetModel(pb.GetModelRequest()).fingerprint
+
+
+def test_a_query_that_the_model_cannot_read_is_scored_unless_asked_not_to(rerank) -> None:
+    def asked(query: str, **fields):
+        return rerank.Rerank(pb.RerankRequest(query=query, passages=PASSAGES, **fields))
+
+    chinese = "如何把列表排序？"
+    scored = asked(chinese)
+    assert len(scored.results) == len(PASSAGES)
+    assert 0.5 < scored.query_unknown < 1
+    assert not scored.unreadable
+    skipped = asked(chinese, max_query_unknown=0.5)
+    assert (skipped.unreadable, list(skipped.results), skipped.query_unknown) == (True, [], scored.query_unknown)
+    assert (skipped.tokens, skipped.timings.compute_us) == (0, 0)  # the engine had nothing to do
+    assert skipped.fingerprint == scored.fingerprint
+    assert asked(chinese, max_query_unknown=scored.query_unknown).results
+    english = asked(QUERY, max_query_unknown=0)
+    assert (english.query_unknown, english.unreadable, len(english.results)) == (0, False, len(PASSAGES))

@@ -7,7 +7,7 @@ import pytest
 
 from siftline.evaluation import publishing
 from siftline.evaluation.collection import Corpus
-from siftline.evaluation.comparison import compare
+from siftline.evaluation.comparison import compare, measure
 from siftline.evaluation.latency import Latency
 from siftline.evaluation.methods import Candidate, Method, ranking
 from siftline.evaluation.report import Plan, Report, Row
@@ -59,7 +59,7 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
     report = Report("set", "test", 3, 4, plan, 0.0, {})
     relevant = {query: {"a": 1} for query in "123"}
     rankings = {plan.methods[0]: {q: ["b", "a"] for q in relevant}, plan.methods[1]: {q: ["a"] for q in relevant}}
-    compared = compare(rankings, relevant, plan.measured_cutoffs, 0)
+    compared = compare(measure(rankings, relevant, plan.measured_cutoffs), 0)
     timing = Latency(5, 10.0, 20.0, 1.0, 2.0, 7.0)
     for size in (2, 4):
         for method, measures in compared.items():

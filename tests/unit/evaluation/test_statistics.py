@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from siftline.evaluation.comparison import compare
+from siftline.evaluation.comparison import compare, gains, measure
 from siftline.evaluation.methods import Method
-from siftline.evaluation.statistics import holm, intervals, p_values
+from siftline.evaluation.statistics import Interval, holm, intervals, p_values
 
 
 def test_an_interval_is_about_as_wide_as_theory_has_it() -> None:
@@ -53,10 +53,22 @@ def test_methods_are_compared_with_the_first() -> None:
     relevant = {query: {"a": 1} for query in queries}
     base, better = Method("vector"), Method("vector", 10)
     rankings = {base: {query: ["x", "a"] for query in queries}, better: {query: ["a"] for query in queries}}
-    compared = compare(rankings, relevant, [10], seed=0)
+    compared = compare(measure(rankings, relevant, [10]), seed=0)
     assert compared[base]["MRR@10"].gain is None
     gained = compared[better]["MRR@10"]
     assert gained.gain is not None
     assert (gained.mean, gained.gain.mean, gained.gain.low) == pytest.approx((1.0, 0.5, 0.5))
     assert gained.p is not None
     assert gained.p < 0.001
+
+
+def test_methods_are_set_against_one_another() -> None:
+    queries = [str(number) for number in range(30)]
+    relevant = {query: {"a": 1} for query in queries}
+    first, other, both = Method("vector"), Method("hybrid"), Method("hybrid", 10)
+    plain = {query: ["x", "a"] for query in queries}
+    values = measure({first: plain, other: plain, both: {query: ["a"] for query in queries}}, relevant, [10])
+    gained = gains(values, {both: other, other: first}, seed=0)
+    assert gained[both]["MRR@10"] == Interval(0.5, 0.5, 0.5)
+    assert gained[other]["MRR@10"] == Interval(0.0, 0.0, 0.0)
+    assert gains(values, {}, seed=0) == {}
