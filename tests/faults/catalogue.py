@@ -11,7 +11,7 @@ import grpc
 
 from siftline.search.v1 import search_pb2 as pb
 from siftline.search.v1 import search_pb2_grpc
-from tests.faults.load import CALL_SECONDS, COLLECTION, Load, open_channel
+from tests.faults.load import COLLECTION, Load, open_channel
 from tests.faults.system import System
 
 Strike = Callable[[System, Load], AbstractAsyncContextManager[None]]
@@ -27,8 +27,7 @@ IDLE_CLIENTS = 1000
 class Fault:
     """`strike` begins on entering its block and ends on leaving it, `hold` seconds later; None: it ends by itself.
 
-    The codes are those that searches and writes may end with; `degraded`: searches may have to do without a stage;
-    `patience`: seconds that clients have for a call.
+    The codes are those that searches and writes may end with; `degraded`: searches may have to do without a stage.
     """
 
     name: str
@@ -38,7 +37,6 @@ class Fault:
     degraded: bool = False
     hold: float | None = HOLD_SECONDS
     slow: bool = field(default=False, kw_only=True)  # left to `make faults`
-    patience: float = field(default=CALL_SECONDS, kw_only=True)
 
 
 def kill(part: str, inside: str = "") -> Strike:
@@ -223,7 +221,7 @@ FAULTS = (
     Fault("cache Redis: out of memory", out_of_memory("cache")),
     Fault("index Redis: out of memory", out_of_memory("index"), FINE, FULL | DOWN),
     Fault("index Redis: disk full", full_disk, DOWN, DOWN | FULL),
-    Fault("both Redis: a second slower", delay(1.0, "cache", "index"), hold=3.0, patience=10.0),
+    Fault("both Redis: a second slower", delay(1.0, "cache", "index"), hold=3.0),
     Fault("every line: 200 ms slower", delay(0.2, "embed", "rerank", "cache", "index"), hold=2.0),
     Fault("gateway to embed service: cut", cut("embed"), FINE, DOWN, True),
     Fault("gateway to rerank service: cut", cut("rerank"), FINE, FINE, True),

@@ -94,7 +94,6 @@ class Load:
         self._longest = longest
         self._impatient = impatient
         self._think = think
-        self.seconds = CALL_SECONDS  # for each call
         self._client = client
         self._name = name
         self._counts = (searchers, writers)
@@ -140,7 +139,7 @@ class Load:
         while not self._stopping and not (left and left.is_set()):
             request = pb.SearchRequest(collection=COLLECTION, query=self._text(), recall_depth=DEPTH, top_k=3)
             given_up = self._impatient and self._dice.random() < 0.1
-            reply = await self._ask("Search", request, 0.002 if given_up else self.seconds, self.searches)
+            reply = await self._ask("Search", request, 0.002 if given_up else CALL_SECONDS, self.searches)
             for reason in reply.degraded if reply is not None else ():
                 self.searches.degraded[pb.Degraded.Name(reason).removeprefix("DEGRADED_")] += 1
             await asyncio.sleep(think)
@@ -152,7 +151,7 @@ class Load:
             number = number % self._documents if self._documents else number
             document = pb.Document(id=f"{self._name}/{writer}/{number}", text=self._text())
             request = pb.UpsertRequest(collection=COLLECTION, documents=[document])
-            if await self._ask("Upsert", request, self.seconds, self.writes) is not None:
+            if await self._ask("Upsert", request, CALL_SECONDS, self.writes) is not None:
                 self.acknowledged.append(document.id)
             await asyncio.sleep(self._think)
 

@@ -25,8 +25,7 @@ CI runs all but the slowest rows and fails when a code is not among those that a
 acknowledged is gone, or when the system does not come back by itself.
 
 Real processes: a gateway, both services with their tritonservers, one Redis for the cache and one for the index, each
-watched as `siftline serve` does. Clients search and write without pause and without retries, with five seconds each
-(ten where both Redis are slow: a write goes to the index and back four times).
+watched as `siftline serve` does. Clients search and write without pause and without retries, with five seconds each.
 In brackets are the reasons for which searches were degraded: answered in recall order, or by words alone. *Whole again*
 counts from the blow, or from the end of a fault that is held and then taken away, to the first of searches with both
 stages and of acknowledged writes that go on for two seconds (a third of one where it was held). A part that is stopped

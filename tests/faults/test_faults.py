@@ -55,7 +55,6 @@ class Harness:
         `connect`: to a gateway beside the first.
         """
         load = Load(connect() if connect else Client(self.system.address), fault.name)
-        load.seconds = fault.patience
         probe = Probe(connect()) if connect else self.probe
         async with load:
             await load.some()
