@@ -135,7 +135,7 @@ class GatewaySettings(ServerSettings):
         "embedded; for services that do not share their cores, otherwise it costs more than it gains",
     )
     rerank_max_unknown: float = Field(
-        0.9,
+        0.75,
         ge=0,
         le=1,
         description="when a larger share of a query is unknown to the reranker's vocabulary, its scores would mean "

@@ -57,16 +57,16 @@ RUNS = (
     Run(
         "squad-heldout24",
         "squad-dev-en",
-        "--split heldout24 --queries 1500 --latency-searches 40",
+        "--split heldout24 --queries 500 --latency-searches 25",
         OTHERS,
         begin_with="squad-heldout24-vector",
     ),
-    Run("medquad", "medquad-en", "--split test --queries 300 --sizes 1000 4000 --latency-searches 0"),
-    Run("squadshifts", "squadshifts-new-wiki", "--queries 1000 --latency-searches 0"),
-    Run("pubmedqa", "pubmedqa-en", "--queries 500 --latency-searches 0"),
-    Run("cmrc2018", "cmrc2018-zh", "--split test --queries 1500 --latency-searches 0"),
+    Run("medquad", "medquad-en", "--split test --queries 100 --sizes 1000 4000 --latency-searches 0"),
+    Run("squadshifts", "squadshifts-new-wiki", "--queries 250 --latency-searches 0"),
+    Run("pubmedqa", "pubmedqa-en", "--queries 200 --latency-searches 0"),
+    Run("cmrc2018", "cmrc2018-zh", "--split test --queries 800 --latency-searches 0"),
     Run(
-        "calibration-squadshifts", "squadshifts-new-wiki", "--queries 300 --depth 20 --keep-weight", command="calibrate"
+        "calibration-squadshifts", "squadshifts-new-wiki", "--queries 200 --depth 20 --keep-weight", command="calibrate"
     ),
 )
 

@@ -33,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def write(folders: Sequence[Path], docs: Path, notes: Path) -> None:
     """The page in `docs`. Reports by the logit alone have a line in the first table and no part of their own."""
     reports = {folder.name: _json(folder / "report.json") for folder in folders if _has(folder, "report")}
+    (docs / "figures").mkdir(parents=True, exist_ok=True)
     parts = [HEAD, _models(reports.values()), summary(reports), _first_stages(reports), notes.read_text().strip()]
     parts += [_section(folder, docs) for folder in folders if _is_served(reports.get(folder.name))]
-    docs.mkdir(parents=True, exist_ok=True)
     (docs / "evaluation.md").write_text("\n\n".join(parts) + "\n")
 
 
@@ -105,7 +105,6 @@ def _section(folder: Path, docs: Path) -> str:
     text = f"## {folder.name}: {title.removeprefix('# ')}\n\n```\n{(folder / COMMAND).read_text()}```\n{rest}"
     for picture in sorted(folder.glob("*.png")):
         name = f"{folder.name}-{picture.name}"
-        (docs / "figures").mkdir(exist_ok=True)
         shutil.copyfile(picture, docs / "figures" / name)
         shutil.copyfile(picture.with_suffix(".svg"), (docs / "figures" / name).with_suffix(".svg"))
         text = text.replace(f"({picture.name})", f"(figures/{name})")
