@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.reranker_training.artefact import counted_pieces, folder_bytes, write_artefact
+from tools.reranker_training.artefact import counted_pieces, folder_bytes, write_artefact, write_student
 from tools.reranker_training.card import write_card
 from tools.reranker_training.embedder import minilm_folder, read_tokenizer
 
@@ -68,6 +68,16 @@ def _main_measure(row: dict[str, Any]) -> dict[str, Any]:
     return {"method": row["method"], "passages": row["passages"], **kinds}
 
 
+def _write_weights(options: argparse.Namespace) -> None:
+    checkpoint = options.work / "checkpoint.safetensors"
+    if options.teacher is not None:
+        write_student(checkpoint, options.teacher, options.model)
+        return
+    tokenizer = read_tokenizer(minilm_folder() / "tokenizer.json")
+    counts = counted_pieces(options.data, tokenizer, options.work / "pieces.json")
+    write_artefact(checkpoint, options.model, counts, VOCABULARY_SIZE, MAX_LENGTH)
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -75,6 +85,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("build/reranker"), help="folder that training wrote")
     parser.add_argument("--model", type=Path, default=Path("weights/siftline-minilm-l6-reranker"))
     parser.add_argument("--earlier", type=Path, help="folder of the leg whose checkpoint the run was resumed from")
+    parser.add_argument("--teacher", type=Path, help="model folder that the student was cut out of")
     parser.add_argument("--note", default="", help="a paragraph for the top of the card")
     parser.add_argument(
         "--reports", type=Path, nargs="+", metavar="FOLDER", help="reports of `siftline eval` for the card's table"
@@ -87,9 +98,7 @@ def main() -> None:
     """Writes weights, tokenizer, configuration and log, then the card; fails if the folder is over 20 MB."""
     options = parse()
     if not options.card_only:
-        tokenizer = read_tokenizer(minilm_folder() / "tokenizer.json")
-        counts = counted_pieces(options.data, tokenizer, options.work / "pieces.json")
-        write_artefact(options.work / "checkpoint.safetensors", options.model, counts, VOCABULARY_SIZE, MAX_LENGTH)
+        _write_weights(options)
         (options.model / "evaluation.json").unlink(missing_ok=True)  # it belongs to the weights that were there before
         write_log(options.work, options.model, options.earlier)
     if options.reports:

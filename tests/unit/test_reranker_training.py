@@ -16,15 +16,23 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from tokenizers import Tokenizer  # noqa: E402
+from transformers import BertConfig, BertForSequenceClassification  # noqa: E402
 
 from tools.reranker_training.card import write_card  # noqa: E402
 from tools.reranker_training.judged_set import document_text  # noqa: E402
 from tools.reranker_training.metrics import Candidates, fused, paired_difference, reciprocal_rank  # noqa: E402
 from tools.reranker_training.mining import TrainingRow  # noqa: E402
-from tools.reranker_training.objective import ranking_loss  # noqa: E402
+from tools.reranker_training.objective import distillation_loss, ranking_loss  # noqa: E402
 from tools.reranker_training.pairs import Pair, PairBuilder, window_spans  # noqa: E402
 from tools.reranker_training.reasons import facts  # noqa: E402
-from tools.reranker_training.training import bucketed, draw_negatives, learning_rate_factor  # noqa: E402
+from tools.reranker_training.student import student_of, unit_importance  # noqa: E402
+from tools.reranker_training.training import (  # noqa: E402
+    Recipe,
+    Trainer,
+    bucketed,
+    draw_negatives,
+    learning_rate_factor,
+)
 from tools.reranker_training.vocabulary import reduced  # noqa: E402
 
 WEIGHTS = Path(__file__).parents[2] / "weights" / "siftline-minilm-l6-reranker"
@@ -87,6 +95,69 @@ def test_loss_falls_as_the_relevant_passage_rises_and_sees_the_level() -> None:
     assert ranking_loss(level, 0.0).item() == pytest.approx(math.log(4))
     assert ranking_loss(raised + 5, 0.0).item() == pytest.approx(ranking_loss(raised, 0.0).item(), abs=1e-6)
     assert ranking_loss(raised + 5, 0.3) > ranking_loss(raised - 1, 0.3)
+
+
+def test_what_the_teacher_says_is_learnt_with_its_level() -> None:
+    taught = torch.tensor([[4.0, -3.0]])
+    assert distillation_loss(taught, taught).item() == 0
+    assert distillation_loss(taught + 2, taught).item() == 4
+
+
+def tiny_model(layers: int = 3) -> BertForSequenceClassification:
+    """Of random weights, the same ones each time; without dropout."""
+    torch.manual_seed(1)
+    sizes = {"vocab_size": 20, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 6, "num_labels": 1}
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.5}
+    return BertForSequenceClassification(BertConfig(num_hidden_layers=layers, **sizes, **off)).eval()
+
+
+def tiny_builder() -> PairBuilder:
+    return PairBuilder(word_piece_tokenizer(["a", "b", "c", "d"]))
+
+
+def tiny_logits(model: BertForSequenceClassification) -> torch.Tensor:
+    batch = tiny_builder().batch([Pair((5,), (6, 7)), Pair((6,), (8, 5, 5))])
+    return model(batch.input_ids, batch.attention_mask, batch.token_type_ids).logits[:, 0].detach()
+
+
+def test_a_student_that_keeps_everything_is_its_teacher() -> None:
+    teacher = tiny_model()
+    batch = tiny_builder().batch([Pair((5,), (6, 7))])
+    student = student_of(teacher, (0, 1, 2), 6, unit_importance(teacher, [batch])).eval()
+    assert torch.equal(tiny_logits(student), tiny_logits(teacher))
+
+
+def test_a_student_keeps_the_layers_it_is_told_and_the_units_that_do_something() -> None:
+    """Units that nothing reads are no loss, and a layer that is left out is another model's."""
+    teacher = tiny_model()
+    for layer in teacher.bert.encoder.layer:
+        layer.output.dense.weight.data[:, ::2] = 0
+    importance = unit_importance(teacher, [tiny_builder().batch([Pair((5,), (6, 7))])])
+    whole, cut = (student_of(teacher, (0, 2), units, importance).eval() for units in (6, 3))
+    assert (cut.config.num_hidden_layers, cut.config.intermediate_size) == (2, 3)
+    assert torch.allclose(tiny_logits(cut), tiny_logits(whole), atol=1e-6)
+    assert not torch.allclose(tiny_logits(cut), tiny_logits(teacher), atol=1e-3)
+    assert not any(parameter.requires_grad for parameter in cut.bert.embeddings.parameters())
+
+
+def trained(tmp_path: Path, cores: int) -> dict[str, torch.Tensor]:
+    """The weights after two steps of four queries."""
+    from safetensors.torch import load_file
+
+    rows = [TrainingRow("set", query, "a b", ("c", "d d")) for query in "abcd"]
+    recipe = Recipe(3, 2, 9.0, 4, 2, 1e-2, 0.0, 0.0, 1.0, 0.3, 2, {"set": 16}, {"set": 1.0}, distillation_weight=0.5)
+    teachers = [lambda batch: np.full(len(batch.input_ids), 2.0, np.float32)] * cores
+    tmp_path.mkdir()
+    Trainer(tiny_model(), tiny_builder(), recipe, cores, teachers).run(rows, tmp_path, 2)
+    return load_file(tmp_path / "checkpoint.safetensors")
+
+
+def test_two_cores_train_what_one_does(tmp_path: Path) -> None:
+    """But for what bfloat16 makes of sums in another order."""
+    one, two, before = trained(tmp_path / "one", 1), trained(tmp_path / "two", 2), tiny_model().state_dict()
+    name = "classifier.weight"
+    assert (one[name] - before[name]).abs().max() > 5e-3
+    assert torch.allclose(one[name], two[name], atol=2e-3)
 
 
 def test_learning_rate_rises_then_falls_to_nothing() -> None:

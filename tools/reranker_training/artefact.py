@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tools.reranker_training.embedder import minilm_folder, read_tokenizer
 from tools.reranker_training.judged_set import read_judged_set
 from tools.reranker_training.vocabulary import Vocabulary, count_pieces, documentation_texts, reduced, write_tokenizer
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 WORD_TABLE = "bert.embeddings.word_embeddings.weight"
 VOCABULARY_SETS = {
     "squad-dev-en": "rest24",
@@ -48,6 +50,19 @@ def write_artefact(checkpoint: Path, folder: Path, counts: Counter[str], size: i
     write_tokenizer(source, folder, vocabulary, max_length)
     _write_config(source, folder, len(vocabulary.pieces))
     return vocabulary
+
+
+def write_student(checkpoint: Path, teacher: Path, folder: Path) -> None:
+    """Writes int8 weights and configuration of a student's checkpoint, with the tokenizer of its teacher's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = load_file(checkpoint)
+    config = json.loads((teacher / "config.json").read_text(encoding="utf-8"))
+    config["num_hidden_layers"] = len([name for name in state if name.endswith(".intermediate.dense.bias")])
+    config["intermediate_size"] = len(state["bert.encoder.layer.0.intermediate.dense.bias"])
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    save_int8_state_dict(state, folder)
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(teacher / name, folder / name)
 
 
 def read_artefact(folder: Path) -> BertForSequenceClassification:

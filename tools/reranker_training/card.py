@@ -43,12 +43,13 @@ base_model: sentence-transformers/all-MiniLM-L6-v2
 pipeline_tag: text-ranking
 ---
 
-# siftline-minilm-l6-reranker
+# {name}
 
 The default second stage of siftline: a cross-encoder that reads a query and a passage together and gives one float32
-logit, larger for more relevant. The served score is `sigmoid(logit)`; order by the logit. Six layers, hidden size 384,
-started from all-MiniLM-L6-v2 and trained by us on two public question sets.
+logit, larger for more relevant. The served score is `sigmoid(logit)`; order by the logit. {layers}, hidden size 384,
+started from {start} and trained by us on two public question sets.
 """
+LAYERS = {3: "Three", 4: "Four", 5: "Five", 6: "Six"}
 
 USE = """## How to use it
 
@@ -103,8 +104,8 @@ RECIPE = """## Recipe
 
 ```
 {commands}
-python -m tools.publish_reranker --data ../shared/data --work build/reranker{earlier}
-python -m export siftline-minilm-l6-reranker
+python -m tools.publish_reranker --data ../shared/data --work build/reranker{earlier}{teacher}
+python -m export {name}
 python -m tools.evaluate_reranker --data ../shared/data --work build/reranker --graph GRAPH
 python -m tools.publish_reranker --card-only
 ```
@@ -119,8 +120,14 @@ each, drawn with weight 1 / (rank + 10); sets in equal shares; listwise softmax 
 balanced binary cross-entropy, so that logit 0 is the boundary; AdamW, peak rate {rate:g}, linear warm-up over
 {warmup:.0%} and linear fall; bfloat16 arithmetic over float32 weights; pairs up to {lengths} tokens; seed {seed}.
 The last 100 steps had a mean loss of {loss:.3f} and ranked the relevant passage first for {first:.1%} of the queries.
-{clock}`training_log.json` has the digests of the data files, the versions and the curve.
+{student}{clock}`training_log.json` has the digests of the data files, the versions and the curve.
 """
+
+
+STUDENT = """\
+It began as layers {layers} of the reranker in TEACHER (counted from 0; SHA-256 of its weights {digest}), in each the \
+{units:,} feed-forward units that added most to it on training pairs; embeddings and vocabulary are the teacher's and \
+were not trained on. The loss has {weight:g} times the mean squared distance to the teacher's logits beside it. """
 
 
 def write_card(folder: Path, extra_note: str = "") -> None:
@@ -129,16 +136,22 @@ def write_card(folder: Path, extra_note: str = "") -> None:
     path = folder / "evaluation.json"
     report = _read(path) if path.exists() else None
     parts = [
-        HEAD,
+        HEAD.format(**_origin(folder, log)),
         extra_note,
         _results(report),
         _served(folder),
         USE.format(**_use(folder, report)),
         LIMITS,
         DATA,
-        RECIPE.format(**_recipe(log)),
+        RECIPE.format(**_origin(folder, log), **_recipe(log)),
     ]
     (folder / "README.md").write_text("\n".join(part for part in parts if part), encoding="utf-8")
+
+
+def _origin(folder: Path, log: dict[str, Any]) -> dict[str, str]:
+    count = _read(folder / "config.json")["num_hidden_layers"]
+    start = "a reranker of more layers, which it learnt from," if "layers" in log else "all-MiniLM-L6-v2"
+    return {"name": f"siftline-minilm-l{count}-reranker", "layers": f"{LAYERS[count]} layers", "start": start}
 
 
 def _results(report: dict[str, Any] | None) -> str:
@@ -233,6 +246,8 @@ def _recipe(log: dict[str, Any]) -> dict[str, Any]:
     hurried = curve[-1]["step"] < recipe["steps"]
     return {
         "earlier": " --earlier build/earlier" if "earlier" in log else "",
+        "teacher": " --teacher TEACHER" if "layers" in log else "",
+        "student": _student(log) if "layers" in log else "",
         "commands": "\n".join(_commands(log)),
         "rows": f"{sum(log['rows'].values()):,}",
         "sources": ", ".join(f"{name} {count:,}" for name, count in log["rows"].items()),
@@ -259,9 +274,25 @@ def _commands(log: dict[str, Any]) -> list[str]:
         resume = " \\\n    --resume build/earlier/checkpoint.safetensors" if number else ""
         lines.append(
             f"python -m tools.train_reranker --data ../shared/data --work {work} --seed {recipe['seed']} "
-            f"--steps {recipe['steps']} --minutes {recipe['minutes']:g}{resume}"
+            f"--steps {recipe['steps']} --minutes {recipe['minutes']:g}{resume}{_cut(leg)}"
         )
     return lines
+
+
+def _cut(log: dict[str, Any]) -> str:
+    if "layers" not in log:
+        return ""
+    layers = ",".join(map(str, log["layers"]))
+    return f" \\\n    --teacher TEACHER --layers {layers} --units {log['units']}"
+
+
+def _student(log: dict[str, Any]) -> str:
+    return STUDENT.format(
+        layers=", ".join(map(str, log["layers"])),
+        digest=log["starting_weights_sha256"],
+        units=log["units"],
+        weight=log["recipe"]["distillation_weight"],
+    )
 
 
 def _leg_note(log: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,7 @@ class GraphEngine:
         return logits.reshape(len(batch.input_ids))
 
 
+@functools.cache
 def _openvino_cpu() -> Any:
     import onnxruntime_ep_openvino as plugin
 

@@ -22,3 +22,13 @@ def ranking_loss(logits: torch.Tensor, boundary_weight: float) -> torch.Tensor:
     positive = functional.softplus(-logits[:, 0]).mean()
     negative = functional.softplus(logits[:, 1:]).mean()
     return listwise + boundary_weight * 0.5 * (positive + negative)
+
+
+def distillation_loss(logits: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+    """Mean squared distance to the teacher's logits: their order, their margins and their level.
+
+    Args:
+        logits: Float32, of any shape.
+        taught: The teacher's for the same pairs, of that shape.
+    """
+    return functional.mse_loss(logits, taught)
