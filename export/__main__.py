@@ -4,6 +4,7 @@
     python -m export SOURCE --int8 --gate BEIR_DIR BEIR_DIR
     python -m export SOURCE --precision bf16|fp16|fp32 [--accept]
     python -m export SOURCE --layout packed [--precision fp16|fp32]
+    python -m export SOURCE --engine amx|onnxruntime
     python -m export SOURCE --engine tensorrt [--backend onnxruntime|tensorrt]
     python -m export --defaults [--out build/models]
 
@@ -20,7 +21,7 @@ from export import catalogue
 from export.catalogue import CatalogueEntry
 from export.errors import ExportError
 from export.source import Source, locate_hub
-from serving.served_model import EnginePrecision
+from serving.served_model import Engine, EnginePrecision
 
 OUT = Path("build/models")
 
@@ -60,9 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--accept", action="store_true", help="take --precision even if it is not exact enough")
     parser.add_argument(
         "--engine",
-        choices=("onnxruntime", "tensorrt"),
-        default="onnxruntime",
-        help="on a GPU; tensorrt: its engines are built now, if it is here; as NAME-tensorrt",
+        choices=("auto", *get_args(Engine)),
+        default="auto",
+        help="amx: for CPUs that have it, as auto is on one for models that it is for; onnxruntime: for any processor; "
+        "tensorrt: for a GPU, its engines are built now, if it is here; as NAME-tensorrt",
     )
     parser.add_argument(
         "--backend",
@@ -91,7 +93,9 @@ def _export_source(options: argparse.Namespace) -> None:
     precision = None if options.precision == "auto" else options.precision
     if options.accept and precision is None:
         raise ExportError("--accept: says that a --precision given by name may miss its bounds; there is none")
-    wish = Wish(options.layout, precision, options.accept, options.engine, options.backend)
+    # An int8 graph is made from the padded one.
+    engine = options.engine if options.engine != "auto" else "onnxruntime" if options.int8 else None
+    wish = Wish(options.layout, precision, options.accept, engine, options.backend)
     model = export(_find(options.source, entry), options.out, entry, options.family, options.name, _say, wish)
     if options.int8:
         from export.int8 import export_int8
@@ -109,8 +113,9 @@ def _export_stale(entry: CatalogueEntry, out: Path) -> None:
         _say(f"{entry.name}: current")
         return
     from export.exporter import export
+    from export.graph_writer import FASTEST
 
-    export(source, out, entry, report=_say)
+    export(source, out, entry, report=_say, wish=FASTEST)
 
 
 def _find(name: str, entry: CatalogueEntry | None) -> Source:

@@ -3,10 +3,11 @@
 import functools
 import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from export.triton_repository import RUNNER
+RUNNER = Path(__file__).parent.parent / "serving" / "runner"
 
 
 @functools.cache

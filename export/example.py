@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from export.graph import Graph
-from export.packed_attention import DOMAIN
 from export.packed_graph import PackedGraph
 from serving.batching import PackedLayout, Rows
 from serving.served_model import TOKEN_OUTPUTS
@@ -43,4 +42,4 @@ def packed(graph: PackedGraph) -> Example:
     axes = {"token_offset": {0: "sequences", 1: "longest"}, "cu_seqlens": {0: "ends"}, "row_numbers": {0: "rows"}}
     inputs = {name: axes.get(name, {0: "tokens"}) for name in graph.inputs}
     outputs = {name: {0: "tokens" if name in TOKEN_OUTPUTS else "rows"} for name in graph.outputs}
-    return Example(tuple(map(torch.from_numpy, arrays.values())), inputs | outputs, {DOMAIN: 1})
+    return Example(tuple(map(torch.from_numpy, arrays.values())), inputs | outputs, {graph.backbone.domain: 1})

@@ -3,16 +3,19 @@
 import hashlib
 from pathlib import Path
 
+from export.amx import library
 from export.catalogue import FAMILIES, CatalogueEntry
+from export.engine import RUNNER
 from export.source import Source
-from export.triton_repository import RUNNER
 from serving.served_model import load
 
 
 def built_from(source: Source, entry: CatalogueEntry | None, family: str | None) -> str:
-    """sha256 over all that an export depends on: the source, the catalogue entry, and the exporter itself."""
+    """sha256 over all that an export depends on: source, catalogue entry, the exporter itself, what this CPU lacks."""
     digest = hashlib.sha256(f"{source.digest()}\n{entry and entry.model_dump_json()}\n{family}\n".encode())
-    code = [*Path(__file__).parent.glob("*.py"), *FAMILIES.glob("*.yaml"), *RUNNER.glob("*.py")]
+    here = Path(__file__).parent
+    code = [*here.glob("*.py"), *here.glob("amx/*.[chp]*"), *FAMILIES.glob("*.yaml"), *RUNNER.glob("*.py")]
+    digest.update(library.refusal().encode())
     for path in sorted(code):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -5,32 +5,49 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from export.packed_attention import PackedSelfAttention, Sequences
+from export.packed_attention import DOMAIN, PackedSelfAttention, Sequences
 
-# Encoders of one build: absolute positions, every token sees all of its sequence. The operator knows no other kind.
+# Encoders of one build: absolute positions, every token sees all of its sequence. The operators know no other kind.
 MODEL_TYPES = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+
+
+class Embeddings(nn.Module):
+    """What an encoder begins with: int32 [T] each of ids, positions and, of a model with several, types."""
+
+    def __init__(self, base: Any) -> None:
+        super().__init__()
+        self.table = base.embeddings
+        self.project = getattr(base, "embeddings_project", None) or nn.Identity()
+
+    def forward(self, named: dict[str, Tensor]) -> Tensor:
+        """The graph's inputs to [1, T, H]."""
+        table, types = self.table, named.get("token_type_ids")
+        segments = table.token_type_embeddings.weight[0] if types is None else table.token_type_embeddings(types)
+        words = table.word_embeddings(named["input_ids"])
+        embedded = words + segments + table.position_embeddings(named["position_ids"])
+        projected: Tensor = self.project(table.LayerNorm(embedded.unsqueeze(0)))
+        return projected
 
 
 class PackedBackbone(nn.Module):
     """Embeddings and encoder of a model, sharing its weights; the model itself stays as it is."""
 
+    domain = DOMAIN
+    first_only = False
+
     def __init__(self, model: Any) -> None:
         super().__init__()
         base = model.base_model
-        self.embeddings = base.embeddings
-        self.project = getattr(base, "embeddings_project", None) or nn.Identity()
+        self.embeddings = Embeddings(base)
         self.encoder = copy.deepcopy(base.encoder, {id(weight): weight for weight in base.encoder.parameters()})
         for layer in self.encoder.layer:
             layer.attention.self = PackedSelfAttention(layer.attention.self)
 
-    def forward(self, ids: Tensor, positions: Tensor, types: Tensor | None, sequences: Sequences) -> Tensor:
-        """int32 [T] each (`types` None for a model with one) to hidden states float32 [1, T, H]."""
-        table = self.embeddings
-        segments = table.token_type_embeddings.weight[0] if types is None else table.token_type_embeddings(types)
-        embedded = table.word_embeddings(ids) + segments + table.position_embeddings(positions)
-        hidden = self.project(table.LayerNorm(embedded.unsqueeze(0)))
-        encoded: Tensor = self.encoder(hidden, attention_mask=sequences)[0]
-        return encoded
+    def forward(self, named: dict[str, Tensor]) -> Tensor:
+        """The graph's inputs to hidden states [T, H], in the type of the weights."""
+        sequences = Sequences(named["token_offset"], named["cu_seqlens"])
+        encoded: Tensor = self.encoder(self.embeddings(named), attention_mask=sequences)[0]
+        return encoded.squeeze(0)
 
 
 def refusal(config: Any) -> str:

@@ -1,9 +1,10 @@
 """What is exported in the packed layout: T tokens of all rows one after the other, to one vector or logit for each row.
 
-Inputs are int32: input_ids, position_ids, token_type_ids [T]; token_offset [S, longest] and cu_seqlens [S + 1] of the S
-sequences, which may be more than the B rows (serving/batching/packing.py fills up with one that nobody asked for);
-row_numbers [B], the sequences to be answered; token_rows [T], the sequence of each token. No shape is computed inside.
-In fp16 that is the encoder: what comes after it, a thousandth of the work, stays in fp32.
+Inputs are int32: input_ids, position_ids, token_type_ids [T]; cu_seqlens [S + 1] of the S sequences, which on a GPU may
+be more than the B rows (serving/batching/packing.py fills up with one that nobody asked for), and for its operator
+token_offset [S, longest]; row_numbers [B], the sequences to be answered; token_rows [T], the sequence of each token.
+No shape is computed inside. In fp16, or in bf16 with AMX, that is the encoder: what comes after it, a thousandth of the
+work, stays in fp32.
 """
 
 import copy
@@ -12,34 +13,45 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from export.encoder_layer import AmxBackbone, amx_refusal
 from export.errors import ExportError
 from export.graph import AnswerGraph, EmbedderGraph, Graph, RerankerGraph, one_logit
-from export.packed_attention import Sequences
 from export.packed_backbone import PackedBackbone, refusal
 from serving.served_model import Precision
 
 POOLING = ("cls", "mean")
 
+Backbone = PackedBackbone | AmxBackbone
+
 
 class PackedEmbedder(nn.Module):
     """Vectors float32 [B, D]; and, of all T tokens, the outputs of `token_heads`."""
 
-    def __init__(self, graph: EmbedderGraph, precision: Precision) -> None:
+    def __init__(self, graph: EmbedderGraph, backbone: Backbone) -> None:
         super().__init__()
-        self.backbone = _backbone(graph.backbone, precision)
+        self.backbone = backbone
         self.dense, self.token_heads, self.outputs = graph.dense, graph.token_heads, graph.outputs
         self._pooling, self._normalized = graph.pooling, graph.normalized
-        self.inputs = _inputs(graph, *(["token_rows"] if "mean" in graph.pooling else []))
+        self.inputs = _inputs(graph, backbone, *(["token_rows"] if "mean" in graph.pooling else []))
         self.eval()
 
     def forward(self, *arrays: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(self.inputs, arrays, strict=True))
-        hidden = _hidden(self.backbone, named)
-        pooled = torch.cat([_pool(hidden.squeeze(0), named, mode) for mode in self._pooling], dim=1)
+        hidden = self.backbone(named)
+        pooled = torch.cat([self._pool(hidden, named, mode) for mode in self._pooling], dim=1)
         vectors: Tensor = self.dense(pooled)
         # Not squeeze(0), whose export asks whether it may.
-        tokens = (output[0] for output in self.token_heads(hidden.float()))
+        tokens = (output[0] for output in self.token_heads(hidden.unsqueeze(0).float()))
         return (_unit(vectors) if self._normalized else vectors, *tokens)
+
+    def _pool(self, hidden: Tensor, named: dict[str, Tensor], mode: str) -> Tensor:
+        """Hidden states to float32 [B, H]. The mean is a product with a matrix of shares."""
+        if mode == "cls":
+            return _first(self.backbone, hidden, named)
+        rows, ends = named["row_numbers"], named["cu_seqlens"]
+        lengths = ends.index_select(0, rows + 1) - ends.index_select(0, rows)
+        shares = (named["token_rows"].unsqueeze(0) == rows.unsqueeze(1)).float() / lengths.unsqueeze(1)
+        return torch.matmul(shares, hidden.float())
 
 
 class PackedReranker(nn.Module):
@@ -47,18 +59,18 @@ class PackedReranker(nn.Module):
 
     outputs = RerankerGraph.outputs
 
-    def __init__(self, graph: RerankerGraph, precision: Precision) -> None:
+    def __init__(self, graph: RerankerGraph, backbone: Backbone) -> None:
         super().__init__()
         model: Any = graph.backbone
-        self.backbone = _backbone(model, precision)
+        self.backbone = backbone
         self.pooler = getattr(model.base_model, "pooler", None) or nn.Identity()
         self.classifier = model.classifier
-        self.inputs = _inputs(graph)
+        self.inputs = _inputs(graph, backbone)
         self.eval()
 
     def forward(self, *arrays: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(self.inputs, arrays, strict=True))
-        first = _first(_hidden(self.backbone, named).squeeze(0), named)
+        first = _first(self.backbone, self.backbone(named), named)
         # Pooler and classifier take hidden states [B, L, H] and look at the first token of each.
         return (one_logit(self.classifier(self.pooler(first.unsqueeze(1)))),)
 
@@ -67,11 +79,26 @@ PackedGraph = PackedEmbedder | PackedReranker
 
 
 def pack(graph: Graph, name: str, precision: Precision) -> PackedGraph:
-    """The same model on packed tokens; ExportError for one that the layout is not for."""
-    reason = _refusal(graph)
-    if isinstance(graph, AnswerGraph) or reason:
+    """The same model on packed tokens for a GPU; ExportError for one that the layout is not for."""
+    if reason := _refusal(graph) or refusal(graph.backbone.config):
         raise ExportError(f"{name}: the packed layout is not for {reason}")
-    return (PackedEmbedder if isinstance(graph, EmbedderGraph) else PackedReranker)(graph, precision)
+    backbone = PackedBackbone(graph.backbone)
+    return _packed(graph, copy.deepcopy(backbone).half() if precision == "fp16" else backbone)
+
+
+def pack_for_amx(graph: Graph, name: str) -> PackedGraph:
+    """The same model on packed tokens for a CPU with AMX; ExportError for one that its operator is not for."""
+    if reason := _refusal(graph) or amx_refusal(graph.backbone):
+        raise ExportError(f"{name}: the operator for AMX is not for {reason}")
+    first_only = graph.outputs in (("logits",), ("vectors",)) and getattr(graph, "pooling", ("cls",)) == ("cls",)
+    return _packed(graph, AmxBackbone(graph.backbone, first_only))
+
+
+def _packed(graph: Graph, backbone: Backbone) -> PackedGraph:
+    if isinstance(graph, EmbedderGraph):
+        return PackedEmbedder(graph, backbone)
+    assert isinstance(graph, RerankerGraph)
+    return PackedReranker(graph, backbone)
 
 
 def _refusal(graph: Graph) -> str:
@@ -83,38 +110,20 @@ def _refusal(graph: Graph) -> str:
         unknown = [mode for mode in graph.pooling if mode not in POOLING]
         if unknown:
             return f"pooling by {unknown[0]}; it is for {' and '.join(POOLING)}"
-    return refusal(graph.backbone.config)
+    return ""
 
 
-def _backbone(model: Any, precision: Precision) -> PackedBackbone:
-    backbone = PackedBackbone(model)
-    return copy.deepcopy(backbone).half() if precision == "fp16" else backbone
-
-
-def _inputs(graph: Graph, *more: str) -> tuple[str, ...]:
+def _inputs(graph: Graph, backbone: Backbone, *more: str) -> tuple[str, ...]:
     types = ["token_type_ids"] if "token_type_ids" in graph.inputs else []
-    return ("input_ids", "position_ids", *types, "token_offset", "cu_seqlens", "row_numbers", *more)
+    offset = ["token_offset"] if isinstance(backbone, PackedBackbone) else []
+    return ("input_ids", "position_ids", *types, *offset, "cu_seqlens", "row_numbers", *more)
 
 
-def _hidden(backbone: PackedBackbone, named: dict[str, Tensor]) -> Tensor:
-    sequences = Sequences(named["token_offset"], named["cu_seqlens"])
-    hidden: Tensor = backbone(named["input_ids"], named["position_ids"], named.get("token_type_ids"), sequences)
-    return hidden
-
-
-def _first(hidden: Tensor, named: dict[str, Tensor]) -> Tensor:
-    """[T, H] to the first token of each row, float32 [B, H]."""
-    return hidden.index_select(0, named["cu_seqlens"].index_select(0, named["row_numbers"])).float()
-
-
-def _pool(hidden: Tensor, named: dict[str, Tensor], mode: str) -> Tensor:
-    """[T, H] to float32 [B, H]. The mean is a product with a matrix of shares."""
-    if mode == "cls":
-        return _first(hidden, named)
-    rows, ends = named["row_numbers"], named["cu_seqlens"]
-    lengths = ends.index_select(0, rows + 1) - ends.index_select(0, rows)
-    shares = (named["token_rows"].unsqueeze(0) == rows.unsqueeze(1)).float() / lengths.unsqueeze(1)
-    return torch.matmul(shares, hidden.float())
+def _first(backbone: Backbone, hidden: Tensor, named: dict[str, Tensor]) -> Tensor:
+    """Hidden states to the first token of each row, float32 [B, H]."""
+    rows = named["row_numbers"]
+    places = rows if backbone.first_only else named["cu_seqlens"].index_select(0, rows)
+    return hidden.index_select(0, places).float()
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -69,6 +69,21 @@ def decide(
     return model.model_copy(update={"precisions": tuple(order), "refused": refused})
 
 
+def check_amx(
+    padded: Path, plain: ServedModel, path: Path, model: ServedModel, tokenizer: Tokenizer, accept: bool
+) -> None:
+    """Raises ExportError where the graph `path` of `model` misses the bounds of bf16, unless `accept` takes it so.
+
+    It is held against the graph `padded` of `plain`, the same model in fp32.
+    """
+    rows = sample.many_rows(tokenizer, model)
+    expected = _exact(padded, plain, rows)
+    session, _ = engine.runner("amx_session").open_with_amx(path, 0)
+    verdict = _held_against(expected, _compute(session, model, rows), "bf16")
+    if not verdict.kept and not accept:
+        raise ExportError(f"{model.name}: bf16 is not exact enough: {verdict.figures}")
+
+
 def explain(model: ServedModel) -> str:
     """In what it will be computed, and why not in what is faster."""
     first = model.precisions[0]
@@ -78,10 +93,13 @@ def explain(model: ServedModel) -> str:
 
 
 def _judge(path: Path, model: ServedModel, rows: Rows) -> dict[EnginePrecision, Verdict]:
-    exact = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    expected = _compute(exact, model, rows)
-    del exact  # one at a time: a large model is as large in each
+    expected = _exact(path, model, rows)
     return {precision: _verdict(path, precision, model, rows, expected) for precision in REDUCED}
+
+
+def _exact(path: Path, model: ServedModel, rows: Rows) -> dict[str, Floats]:
+    """In fp32. The session is gone afterwards: a large model is as large in each."""
+    return _compute(onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]), model, rows)
 
 
 def _verdict(
@@ -91,7 +109,10 @@ def _verdict(
         session, _ = engine.runner().open_session(path, precision, 0)
     except ValueError as error:
         return Verdict(False, f"not tried here: {error}")
-    found = _compute(session, model, rows)
+    return _held_against(expected, _compute(session, model, rows), precision)
+
+
+def _held_against(expected: dict[str, Floats], found: dict[str, Floats], precision: EnginePrecision) -> Verdict:
     misses = [_compare(name, found[name], expected[name], BOUNDS[name][precision]) for name in expected]
     worst = max(misses, key=lambda each: each[0])
     return Verdict(worst[0] <= 1.0, worst[1])

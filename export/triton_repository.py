@@ -10,10 +10,11 @@ from typing import Any
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2 as triton
 
+from export.amx import library
+from export.engine import RUNNER
 from serving.runner.tensorrt_profiles import profiles, shapes
 from serving.served_model import TOKEN_OUTPUTS, TOKEN_VECTORS, ServedModel
 
-RUNNER = Path(__file__).parent.parent / "serving" / "runner"
 VERSION = "1"
 ROWS = 512
 
@@ -26,9 +27,11 @@ def version_folder(repository: Path, name: str) -> Path:
 
 
 def finish(repository: Path, model: ServedModel, outputs: tuple[str, ...], vocab_size: int) -> None:
-    """Puts the runner beside the graph and writes config.pbtxt."""
+    """Puts the runner beside the graph, with the library that it needs, and writes config.pbtxt."""
     for file in RUNNER.glob("*.py"):
         shutil.copyfile(file, version_folder(repository, model.name) / file.name)
+    if model.engine == "amx":
+        library.write(version_folder(repository, model.name))
     config = render(model, outputs, vocab_size)
     (repository / model.name / "config.pbtxt").write_text(text_format.MessageToString(config), "utf-8")
 

@@ -23,14 +23,15 @@ TOKENIZER_FILE = "tokenizer.json"
 # How a pair that is too long for one row is cut: tokens off the longer of the two (transformers' longest_first), or
 # the query at its own limit and then the passage only (FlagEmbedding).
 Truncation = Literal["longest_first", "passage"]
-# What a graph takes: matrices [B, L], or the tokens of all rows one after the other (CUDA only).
+# What a graph takes: matrices [B, L], or the tokens of all rows one after the other (CUDA, or AMX).
 Layout = Literal["padded", "packed"]
 Precision = Literal["fp32", "fp16"]
 # What an engine on a CPU computes in, whatever the graph's weights are.
 EnginePrecision = Literal["bf16", "fp16", "fp32"]
-# What computes on a GPU: ONNX Runtime's own kernels, or TensorRT's (padded only). Which of Triton's backends runs it:
-# our runner in the python backend, or one that a larger Triton has and that pytriton's wheel has not.
-Engine = Literal["onnxruntime", "tensorrt"]
+# What computes: what ONNX Runtime has for the processor, on a GPU TensorRT's kernels (padded only), or on a CPU with
+# AMX ours (export/amx; packed only). Which of Triton's backends runs it: our runner in the python backend, or one that
+# a larger Triton has and that pytriton's wheel has not.
+Engine = Literal["onnxruntime", "tensorrt", "amx"]
 Backend = Literal["python", "onnxruntime", "tensorrt"]
 
 
@@ -80,7 +81,7 @@ class ServedModel(_Record):
         ("bf16", "fp32"), description="what an engine may compute in: the first that its CPU has"
     )
     refused: dict[EnginePrecision, str] = Field({}, description="what it may not, and why: export/precisions.py")
-    engine: Engine = Field("onnxruntime", description="on a GPU")
+    engine: Engine = Field("onnxruntime", description="what computes")
     backend: Backend = Field("python", description="of Triton")
     quantization: Literal["", "int8"] = Field("", description="of the graph itself, whatever the engine computes in")
     # embed
@@ -100,7 +101,7 @@ class ServedModel(_Record):
 
     @property
     def for_gpu(self) -> bool:
-        return self.layout == "packed" or self.engine == "tensorrt"
+        return self.engine == "tensorrt" or (self.layout == "packed" and self.engine != "amx")
 
     @property
     def tensorrt_precision(self) -> str:

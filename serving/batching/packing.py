@@ -1,7 +1,7 @@
 """Rows of several requests one after the other: no padded matrix is built, and no loop over tokens is run.
 
-Sequences are told apart by cu_seqlens, where each begins. So that shapes repeat, T is rounded up to a bucket by one
-more sequence of padding that nobody asks an answer of.
+Sequences are told apart by cu_seqlens, where each begins. So that shapes repeat on a GPU, T is there rounded up to a
+bucket by one more sequence of padding that nobody asks an answer of.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,15 @@ def bucket(tokens: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PackedLayout:
-    """What the graph wants: names of its inputs (see export/packed_graph.py), padding id, id of the first position."""
+    """What the graph wants: names of its inputs (see export/packed_graph.py), padding id, id of the first position.
+
+    Without `in_steps` T is any number.
+    """
 
     inputs: tuple[str, ...]
     pad_token_id: int
     position_offset: int = 0
+    in_steps: bool = True
     mixes_lengths: ClassVar[bool] = True
 
     def batch(self, parts: Sequence[Rows], token_outputs: tuple[str, ...] = ()) -> Batch:
@@ -50,7 +54,7 @@ class _Packing:
 
     def __init__(self, layout: PackedLayout, parts: Sequence[Rows], lengths: Int32, tokens: int) -> None:
         self.layout, self.parts, self.rows, self.tokens = layout, parts, len(lengths), tokens
-        self.computed = bucket(tokens)
+        self.computed = bucket(tokens) if layout.in_steps else tokens
         filler = np.full(int(self.computed > tokens), self.computed - tokens, np.int32)
         self.lengths = np.concatenate([lengths, filler])
         self.ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(self.lengths, dtype=np.int32)])

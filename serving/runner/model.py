@@ -10,7 +10,8 @@ else of ours. Configuration parameters (all strings):
     threads          threads of this instance (0: as many as the engine likes)
     vocab_size       token ids are 0 .. vocab_size - 1
     max_tokens       longest row
-    engine           onnxruntime, or tensorrt: on a GPU, where its libraries are; CUDA where they are not
+    engine           onnxruntime; amx: our operators on a CPU that has it; tensorrt: on a GPU, where its libraries are,
+                     CUDA where they are not
     gpu_memory       share of a GPU's memory for all instances on it
     layout           padded: inputs are int32 [B, L] matrices of one shape. packed: those of serving/batching/packing.py
 
@@ -49,6 +50,10 @@ class TritonPythonModel:
             device = int(args["model_instance_device_id"])
             instances = int(config["instance_group"][0]["count"])
             self._session, facts = open_on_gpu(graph, device, parameters, dims_of(config), instances)
+        elif parameters["engine"] == "amx":
+            from amx_session import open_with_amx
+
+            self._session, facts = open_with_amx(graph, int(parameters["threads"]))
         else:
             self._session, facts = open_session(graph, parameters["precision"], int(parameters["threads"]))
         self._inputs = [i.name for i in self._session.get_inputs()]
@@ -106,15 +111,19 @@ def check(feed, vocab_size, max_tokens):
 
 def check_packed(feed, vocab_size, max_tokens):
     """The same for tokens of all rows one after the other. What nobody asks an answer of may be of any length."""
-    ids, ends, rows, offset = (feed[name] for name in ("input_ids", "cu_seqlens", "row_numbers", "token_offset"))
+    ids, ends, rows = (feed[name] for name in ("input_ids", "cu_seqlens", "row_numbers"))
     lengths = np.diff(ends)
     shapes = {feed[name].shape for name in feed.keys() & {"input_ids", "position_ids", "token_type_ids", "token_rows"}}
     whole = ids.size and rows.size and lengths.size and ends[0] == 0 and ends[-1] == ids.size and lengths.min() > 0
-    if not whole or shapes != {(ids.size,)} or offset.shape != (lengths.size, lengths.max()):
+    if not whole or shapes != {(ids.size,)} or ("token_offset" in feed and not offset_fits(feed, lengths)):
         raise ValueError("cu_seqlens must rise from 0 to the number of tokens, and all inputs go by it")
     if rows.min() < 0 or rows.max() >= lengths.size:
         raise ValueError(f"row_numbers must be 0..{lengths.size - 1}, got {rows.min()}..{rows.max()}")
     check_limits(ids, lengths[rows].max(), vocab_size, max_tokens)
+
+
+def offset_fits(feed, lengths):
+    return feed["token_offset"].shape == (lengths.size, lengths.max())
 
 
 def check_limits(ids, longest, vocab_size, max_tokens):

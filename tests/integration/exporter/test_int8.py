@@ -8,8 +8,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from export import quality_gate
+from export import catalogue, quality_gate
 from export.errors import ExportError
+from export.exporter import export
 from export.int8 import export_int8
 from serving import served_model
 
@@ -36,13 +37,21 @@ def sets(tmp_path: Path) -> list[Path]:
     return folders
 
 
+@pytest.fixture(name="padded", scope="module")
+def _padded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default embedder in the layout that has a twin."""
+    entry = catalogue.entries()["all-minilm-l6-v2"]
+    out = tmp_path_factory.mktemp("padded")
+    return out / export(entry.source.find(), out, entry).name
+
+
 @pytest.fixture
-def exported(default_models: Path, tmp_path: Path) -> Path:
-    """A link to the default embedder in a folder of its own, so that its twin is written there."""
+def exported(padded: Path, tmp_path: Path) -> Path:
+    """A link to it in a folder of its own, so that its twin is written there."""
     home = tmp_path / "models"
     home.mkdir()
-    (home / "all-minilm-l6-v2").symlink_to((default_models / "all-minilm-l6-v2").resolve())
-    return home / "all-minilm-l6-v2"
+    (home / padded.name).symlink_to(padded)
+    return home / padded.name
 
 
 def test_a_twin_that_finds_as_much_is_written_under_its_own_name(exported: Path, sets: list[Path]) -> None:
