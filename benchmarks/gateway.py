@@ -1,6 +1,7 @@
 """The gateway in front of a running service, with an embedded Redis for its cache."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.ours import Connection, Service
@@ -15,17 +16,25 @@ REDIS_DATA = Path("build/bench/redis")
 class Gateway(Served):
     """Embeds through the gateway; `cached` keeps vectors, so that what was asked before is answered from Redis.
 
-    `claim_s`: how long a gateway's claim to compute a text holds, 0 for none.
+    `claim_s`: how long a gateway's claim to compute a text holds, 0 for none. `environment`: variables besides ours.
     """
 
-    def __init__(self, embed: Service, rerank_address: str = "", *, cached: bool, claim_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        embed: Service,
+        rerank_address: str = "",
+        *,
+        cached: bool,
+        claim_s: float = 0.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = "gateway, cache hit" if cached else "gateway"
         port, self.http_port, self._redis_port, self._metrics = free_ports(4)
-        self._address = f"127.0.0.1:{port}"
+        self.address = f"127.0.0.1:{port}"
         self._embed = embed
         url = redis.embedded_url(self._redis_port)
         flags = {
-            "listen": self._address,
+            "listen": self.address,
             "http": f"127.0.0.1:{self.http_port}",
             "metrics": f"127.0.0.1:{self._metrics}",
             "embed": embed.address,
@@ -35,15 +44,15 @@ class Gateway(Served):
             "cache-claim-s": claim_s,
         }
         command = [sys.executable, "-m", "gateway", *(f"--{key}={value}" for key, value in flags.items())]
-        self._server = Server("gateway", command)
+        self._server = Server("gateway", command, environment)
         self._redis = Server("redis", redis.embedded_command(self._redis_port, REDIS_DATA / str(port)))
 
     async def start(self) -> None:
         RUN.mkdir(parents=True, exist_ok=True)
         await self._redis.start()
         await self._server.start()
-        await until_serving(self._server, self._address)
-        self._connection = Connection(self._address)
+        await until_serving(self._server, self.address)
+        self._connection = Connection(self.address)
 
     async def stop(self) -> None:
         await self._connection.close()

@@ -22,6 +22,7 @@ from serving.tls import files
 from serving.triton import OUTPUTS, EngineInfo, TritonEngine
 from serving.tritonserver import HOST, TritonPorts, TritonServer
 from serving.turns import turn
+from serving.warm_up import warm_up
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class ModelRuntime:
         self._watcher: asyncio.Task[None] | None = None
         self.triton_address = address
         self._loaded_in: int | None = None  # the process of our Triton that has the model
+        self._cold = False  # loaded from here, and nothing large computed yet
         self._info: EngineInfo | None = None
         self._batcher: Batcher | None = None
 
@@ -90,16 +92,17 @@ class ModelRuntime:
         return {"triton": self.triton_address, "in_flight": in_flight, "instances": self._instances}
 
     async def start(self) -> None:
-        """Starts Triton if it is ours, loads the model, computes something. Then the service is ready."""
+        """Starts Triton if it is ours, loads the model, computes the largest batches. Then the service is ready."""
         try:
             if self._server is not None:
                 await self._server.start()
             await self._load()
             self._info = await self._engine.describe(self._canary(), self._settings.engine_timeout)
-            calibration = await self._calibrate()
+            limits = self._limits(await self._calibrate())
+            await self._warm_up(limits)
         except (SiftlineError, OutOfMemory) as error:
             raise StartupError(f"{self.model.name}: {error}") from error
-        self._batcher = Batcher(self._engine, self._layout, self._limits(calibration), time.monotonic)
+        self._batcher = Batcher(self._engine, self._layout, limits, time.monotonic)
         self._watcher = asyncio.create_task(self._watch(), name="readiness")
         MODEL.labels(self.model.name, self.fingerprint, self.info.engine, self.info.precision).set(1)
         await self._show(serving=True)
@@ -149,6 +152,7 @@ class ModelRuntime:
                 "gpu_memory": str(settings.gpu_memory),
             }
             await self._engine.load(config, self._instances, parameters)
+            self._cold = True
         self._loaded_in = self._server.pid if self._server else None
 
     async def _load_afresh(self) -> None:
@@ -190,6 +194,12 @@ class ModelRuntime:
             seconds_per_token=calibration.seconds_per_token,
         )
 
+    async def _warm_up(self, limits: BatchLimits) -> None:
+        """By whoever has loaded the model, for all that share it."""
+        if self._cold:
+            await warm_up(self._engine, self._layout, limits)
+            self._cold = False
+
     def _canary(self) -> Batch:
         length = min(CANARY_TOKENS, self.model.max_tokens)
         ids = np.full(length, self.model.pad_token_id + 1, np.int32)
@@ -213,14 +223,15 @@ class ModelRuntime:
             self.batcher.suspend(f"the inference engine does not answer: {error}")
 
     async def _recover(self) -> None:
-        """Loads the model afresh and computes something with it. Triton stays "healthy" with a dead stub, and a canary
-        may meet a live one beside it, so nothing less than fresh stubs will do. While a Triton of ours starts this
-        fails, and is tried again.
+        """Loads the model afresh and computes with it, as at the start. Triton stays "healthy" with a dead stub, and a
+        canary may meet a live one beside it, so nothing less than fresh stubs will do. While a Triton of ours starts
+        this fails, and is tried again.
         """
         await self._show(serving=False)
         try:
             await self._load_afresh()
             await self._engine.describe(self._canary(), CANARY_TIMEOUT)
+            await self._warm_up(self.batcher.limits)
         except (SiftlineError, OutOfMemory) as error:
             log.warning("%s is not back yet: %s", self.model.name, error)
         else:

@@ -12,6 +12,7 @@ from gateway.recall.filter import Filter
 from gateway.recall.layout import document_key, index_name, pairs, stored_document
 from gateway.recall.query import compile_filter, compile_words
 from gateway.recall.scripts import DELETE, REPLACE
+from serving import tracing
 from serving.errors import SiftlineError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -204,8 +205,9 @@ class RedisIndex:
         left = min(timeout_s, self._timeout_s)
         if durable:
             pipeline.execute_command("WAITAOF", 1, 0, max(1, int(left * 1000)))
-        async with answering(left):
-            replies: list[Any] = await pipeline.execute()
+        with tracing.span("index write"):
+            async with answering(left):
+                replies: list[Any] = await pipeline.execute()
         if durable and replies.pop()[0] < 1:
             raise Unavailable("index: written, but not on disk in time")
         return replies

@@ -69,6 +69,10 @@ class Batcher:
         return completed
 
     @property
+    def limits(self) -> BatchLimits:
+        return self._limits
+
+    @property
     def last_success(self) -> float:
         """Clock time of the last batch that the engine answered."""
         return self._last_success

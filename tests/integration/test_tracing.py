@@ -146,6 +146,26 @@ def test_one_trace_holds_all_stages_down_to_triton(gateway: Traced, collector: C
             assert spans[parent].start - 1e6 <= spans[name].start <= spans[parent].end
 
 
+def test_a_write_reaches_the_index(gateway: Traced, collector: Collector) -> None:
+    """A document that is new has its vector computed; one that is taken out is written too."""
+    parents = {
+        "Upsert": {"gateway embed": None, "gateway store": None, "gateway index write": "gateway store"},
+        "Delete": {"gateway index write": None},
+    }
+    document = siftline.Document(secrets.token_hex(8), f"Written by {secrets.token_hex(8)}.")
+    provider = TracerProvider().get_tracer("application")
+    with siftline.Client(gateway.address) as client:
+        for method, within in parents.items():
+            with provider.start_as_current_span("write") as span:
+                client.upsert("c", [document]) if method == "Upsert" else client.delete("c", [document.id])
+            call = f"gateway /siftline.search.v1.SearchService/{method}"
+            trace = collector.wait_for([f"{span.get_span_context().trace_id:032x}"], {call, *within}, SECONDS)
+            spans = collector.of(trace)
+            assert {name: spans[name].parent for name in within} == {
+                name: spans[parent or call].id for name, parent in within.items()
+            }
+
+
 def test_what_the_application_does_not_record_nobody_does(gateway: Traced, collector: Collector) -> None:
     unrecorded, _ = searched(gateway, TracerProvider(sampler=ALWAYS_OFF), "not recorded")
     recorded = [searched(gateway, TracerProvider(), f"recorded {n}")[0] for n in range(TIMES)]

@@ -56,6 +56,24 @@ async def test_a_hit_equals_a_miss_bit_for_bit(gateway: Any, redis_server: Any, 
     assert list(hit.token_counts) == [3, 4, 512]
 
 
+async def test_a_request_is_one_look_and_its_reply_does_not_wait_for_the_writes(
+    gateway: Any, redis_server: Any
+) -> None:
+    texts = [f"text {number % 30}" for number in range(40)]
+    with redis_server.client as client:
+        client.config_resetstat()
+        client.execute_command("CLIENT", "PAUSE", 600_000, "WRITE")
+        reply = await embed(gateway, *texts)
+        assert not entries(redis_server)
+        client.execute_command("CLIENT", "UNPAUSE")
+        await until(lambda: len(entries(redis_server)) == 30)
+        counted = client.info("commandstats")
+        lives = [client.ttl(key) for key in entries(redis_server)]
+    assert reply.count == 40
+    assert (counted["cmdstat_mget"]["calls"], counted["cmdstat_set"]["calls"]) == (1, 30)
+    assert 0 < min(lives) <= max(lives) <= 7 * 86_400
+
+
 async def test_other_outputs_pass_by_the_cache(gateway: Any, redis_server: Any) -> None:
     """The cache holds dense vectors: it neither answers a request for more nor learns from one."""
     dense = await embed(gateway, "one", "three")

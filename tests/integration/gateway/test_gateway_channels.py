@@ -1,4 +1,4 @@
-"""The gateway's calls to its services: time handed on, a slow replica got round, messages that are too large."""
+"""The gateway's calls to its services: time handed on, tried again, a slow replica got round, messages too large."""
 
 import asyncio
 from typing import Any
@@ -9,9 +9,10 @@ import pytest
 import siftline
 from gateway import clients, metrics
 from gateway.deadline import Deadline
+from serving.errors import InvalidArgument, Overloaded, SiftlineError, Unavailable
 from siftline import channel
 from siftline.embed.v1 import embed_pb2
-from tests.fakes.services import FakeEmbed, FakeServer
+from tests.fakes.services import FakeEmbed, FakeServer, Faults
 from tests.running.proxy import Proxy
 from tests.running.waiting import until
 
@@ -32,6 +33,38 @@ async def test_a_service_gets_what_is_left_of_the_callers_time(gateway: Any) -> 
         assert seconds - 4 < gateway.embed.seconds_left <= seconds + 2  # the wire rounds long times up
     await gateway.embeds.Embed(embed_pb2.EmbedRequest(texts=["as long as it takes"]))
     assert 20 < gateway.embed.seconds_left <= 32  # the gateway's own default
+
+
+class Away(Faults):
+    """For the first so many calls."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self._left = calls
+
+    async def strike(self) -> None:
+        self._left -= 1
+        if self._left >= 0:
+            raise Unavailable("away")
+
+
+async def test_calls_of_a_service_that_is_away_are_made_again_within_a_budget(gateways: Any, redis_server: Any) -> None:
+    gateway = await gateways.start(redis_server.url, cache_url="", model_refresh_s=60.0)
+    await gateway.until_ready()
+    gateway.embed.faults = Away(2)
+    assert await answers(gateway, 1, timeout=SECONDS) == [grpc.StatusCode.OK]
+    assert len(gateway.embed.calls) == 3
+    gateway.embed.calls.clear()
+    gateway.embed.faults = Away(1000)
+    assert set(await answers(gateway, 40, timeout=SECONDS)) == {grpc.StatusCode.UNAVAILABLE}
+    assert 42 <= len(gateway.embed.calls) <= 52  # of the budget of 20 half, and then no more
+
+
+@pytest.mark.parametrize("error", [Overloaded("full", retry_after=0.1), InvalidArgument("texts[0]", "too long")])
+async def test_what_is_refused_is_not_asked_again(gateway: Any, error: SiftlineError) -> None:
+    gateway.embed.faults.error = error
+    assert await answers(gateway, 1, timeout=SECONDS) != [grpc.StatusCode.OK]
+    assert len(gateway.embed.calls) == 1
 
 
 async def test_a_slow_replica_is_got_round_within_a_budget(gateways: Any, redis_server: Any) -> None:

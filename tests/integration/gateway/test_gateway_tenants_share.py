@@ -32,6 +32,12 @@ async def embed(gateway: Any, key: str) -> float | None:
     return await pause(gateway.embeds.Embed(request, metadata=(("x-api-key", key),), timeout=60))
 
 
+async def upsert(gateway: Any, key: str) -> float | None:
+    documents = [pb.Document(id="b", text=f"word{next(NUMBERS)}")]
+    request = pb.UpsertRequest(collection="c", documents=documents)
+    return await pause(gateway.searches.Upsert(request, metadata=(("x-api-key", key),), timeout=60))
+
+
 async def pause(call: Any) -> float | None:
     if await call.code() == grpc.StatusCode.OK:
         return None
@@ -55,7 +61,7 @@ async def shared(gateways: Any, redis_server: Any, tmp_path: Path) -> Any:
     keys = tmp_path / "keys.toml"
     keys.write_text("".join(entry(name, *ALL, tenant=name) for name in ("flood", "few")))
     gateway = await gateways.start(
-        redis_server.url, keys_file=keys, max_searches=MOST, max_embeds=MOST, max_reranks=MOST
+        redis_server.url, keys_file=keys, max_searches=MOST, max_embeds=MOST, max_reranks=MOST, max_upserts=MOST
     )
     await gateway.until_ready()
     for name in ("flood", "few"):
@@ -67,7 +73,7 @@ async def shared(gateways: Any, redis_server: Any, tmp_path: Path) -> Any:
     return gateway
 
 
-@pytest.mark.parametrize(("answered", "calls"), [(search, 6), (embed, 6), (rerank_over_http, 2)])
+@pytest.mark.parametrize(("answered", "calls"), [(search, 6), (embed, 6), (upsert, 6), (rerank_over_http, 2)])
 async def test_a_flood_does_not_keep_the_others_out(shared: Any, answered: Answered, calls: int) -> None:
     """The flood comes back at once, whatever it is told."""
     stop, served = asyncio.Event(), 0
