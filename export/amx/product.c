@@ -37,14 +37,15 @@ INLINE void fetch(Ahead *ahead) {
   for (size_t line = 0; line < ahead->lines; line++, ahead->next += 64) _mm_prefetch(ahead->next, _MM_HINT_T1);
 }
 
-// Sums in tiles 0 and 1 for 16 rows, with `both` in 2 and 3 for the 16 below.
+// Sums in tiles 0 and 1 for 16 rows, with `both` in 2 and 3 for the 16 below. The panel is to stay in the first cache for
+// the next rows; these are not needed again before the next panel, so they are loaded past it.
 INLINE void multiply(const bf16 *upper, size_t below, int both, const bf16 *panel, size_t steps, Ahead ahead,
                      const Rest *rest, size_t each, int through_gelu) {
   for (size_t step = 0; step < steps; step++, upper += TILE_SIZE, panel += 2 * TILE_SIZE) {
-    _tile_loadd(4, upper, TILE_BYTES);
+    _tile_stream_loadd(4, upper, TILE_BYTES);
     _tile_loadd(6, panel, TILE_BYTES);
     _tile_loadd(7, panel + TILE_SIZE, TILE_BYTES);
-    if (both) _tile_loadd(5, upper + below, TILE_BYTES);
+    if (both) _tile_stream_loadd(5, upper + below, TILE_BYTES);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     if (both) _tile_dpbf16ps(2, 5, 6);
