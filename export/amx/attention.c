@@ -90,12 +90,18 @@ INLINE __m512 weigh(Softmax *softmax, const float *scores) {
   return weight;
 }
 
+static inline __m512 larger(__m512 most, const float *scores) { return _mm512_max_ps(most, _mm512_load_ps(scores)); }
+
+// Two chains, so that one comparison need not wait for the one before.
 static __m512 largest(const float *scores, size_t length) {
-  __m512 most[4];
-  for (size_t lane = 0; lane < 4; lane++) most[lane] = _mm512_load_ps(scores);
-  for (size_t key = 0; key < length; key++)
-    most[key % 4] = _mm512_max_ps(most[key % 4], _mm512_load_ps(scores + key * QUERIES));
-  return _mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3]));
+  __m512 even = _mm512_load_ps(scores), odd = even;
+  size_t key = 1;
+  for (; key + 2 <= length; key += 2) {
+    even = larger(even, scores + key * QUERIES);
+    odd = larger(odd, scores + (key + 1) * QUERIES);
+  }
+  if (key < length) even = larger(even, scores + key * QUERIES);
+  return _mm512_max_ps(even, odd);
 }
 
 // Weights, not yet divided by their sums, which are returned.
