@@ -1,6 +1,6 @@
 """ONNX Runtime alone: as many processes as the service has engines, each with its share of the work in memory.
 
-Two rungs of the ladder: the batches that siftline's batcher forms, already padded ("bare-ort"); or texts, which each
+Two rungs of the ladder: the batches that siftline's batcher forms, ready as they are ("bare-ort"); or texts, which each
 process tokenises, sorts by length and batches itself ("bare-ort + tokenise"). No queue, no wire.
 
 As a script, this file is one of the processes.
@@ -23,9 +23,10 @@ from benchmarks.systems import System
 from benchmarks.workloads import Request, Workload
 from export import engine
 from serving import served_model
-from serving.batching import Batch, PaddedLayout, Rows
+from serving.batching import Batch, Rows
 from serving.batching.rows import take
 from serving.calibration import length_edges
+from serving.layouts import layout_of
 
 CHUNK_REQUESTS = 4
 
@@ -91,9 +92,8 @@ class Computer:
         self._model = served_model.load(folder)
         self._tokenizer = self._open_tokenizer(folder)
         version = folder / "repository" / self._model.name / "1"
-        self._session, _ = engine.runner().open_session(version / "model.onnx", ",".join(self._model.precisions), 1)
-        edges = length_edges(self._model.max_tokens)
-        self._layout = PaddedLayout(self._model.inputs, self._model.pad_token_id, self._model.position_offset, edges)
+        self._session = engine.open_session(version / "model.onnx", self._model, 1)
+        self._layout = layout_of(self._model, length_edges(self._model.max_tokens))
         self._batch_tokens = batch_tokens
 
     def work(self, file: str, seconds: float) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class Computer:
         rows, order = Rows(ids, lengths), np.argsort(-lengths)
         first = 0
         while first < len(order):
-            count = max(1, self._batch_tokens // self._layout.fit(int(lengths[order[first]])))
+            count = max(1, self._batch_tokens // int(lengths[order[first]]))
             yield self._layout.batch([take(rows, order[first : first + count])])
             first += count
 

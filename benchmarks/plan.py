@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.ours import Service
 from benchmarks.peers.afternoon.system import AfternoonTriton
 from benchmarks.peers.infinity import Infinity
+from benchmarks.peers.padded_folder import padded_folder
 from benchmarks.peers.plain_folder import embedder_folder, reranker_folder
 from benchmarks.peers.sentence_transformers import SentenceTransformers
 from benchmarks.systems import Answering
@@ -32,9 +33,11 @@ IN_FLIGHT = {
     "RR100": 4,
 }
 COMPARED = {"embed": ("Q32x1", "Q32x32", "P128x32", "P512x8", "MIXx32"), "rerank": ("RR16", "RR100")}
-# What every peer is compared on; the other workloads are for the first of them only.
+# Ourselves with the models as they are served where there is no AMX: by OpenVINO, where it is.
+PADDED_PEER = "siftline-padded"
+# What every peer is compared on; the other workloads are for these only.
 WIDELY_COMPARED = ("Q32x32", "MIXx32", "RR100")
-FIRST_PEER = "infinity-bf16"
+EVERYWHERE = ("infinity-bf16", PADDED_PEER)
 
 
 @dataclass(frozen=True)
@@ -89,15 +92,17 @@ def service(task: str) -> Service:
 def peers(task: str) -> dict[str, Answering]:
     """Every peer for a task, by name; none is started."""
     folder = embedder_folder() if task == "embed" else reranker_folder()
+    padded = padded_folder(MODELS[task].name)
     found: list[Answering] = [Infinity(folder, precision) for precision in ("bf16", "fp32")]
+    found.append(Service(task, padded, PADDED_PEER))
     found += [SentenceTransformers(folder, task, precision) for precision in ("bf16", "fp32")]
     if task == "embed":
-        found.append(AfternoonTriton(EMBEDDER))
+        found.append(AfternoonTriton(padded))
     return {peer.name: peer for peer in found}
 
 
 def makes_sense(peer: str, workload: str) -> bool:
     """A library that takes everything as one list has no requests of one text."""
     if workload == "Q32x1":
-        return peer in (FIRST_PEER, AfternoonTriton.name)
-    return peer == FIRST_PEER or workload in WIDELY_COMPARED
+        return peer in (*EVERYWHERE, AfternoonTriton.name)
+    return peer in EVERYWHERE or workload in WIDELY_COMPARED

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from serving.served_model import ServedModel
+
 RUNNER = Path(__file__).parent.parent / "serving" / "runner"
 
 
@@ -20,3 +22,10 @@ def runner(name: str = "model") -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def open_session(graph: Path, model: ServedModel, threads: int) -> Any:
+    """A session of ONNX Runtime on this CPU, computing as a service that serves `model` here would."""
+    if model.engine == "amx":
+        return runner("amx_session").open_with_amx(graph, threads)[0]
+    return runner().open_session(graph, ",".join(model.precisions), threads)[0]

@@ -78,8 +78,7 @@ def check_amx(
     """
     rows = sample.many_rows(tokenizer, model)
     expected = _exact(padded, plain, rows)
-    session, _ = engine.runner("amx_session").open_with_amx(path, 0)
-    verdict = _held_against(expected, _compute(session, model, rows), "bf16")
+    verdict = _held_against(expected, _compute(engine.open_session(path, model, 0), model, rows), "bf16")
     if not verdict.kept and not accept:
         raise ExportError(f"{model.name}: bf16 is not exact enough: {verdict.figures}")
 
