@@ -78,10 +78,17 @@ def check_amx(
     """
     rows = sample.many_rows(tokenizer, model)
     expected = _exact(padded, plain, rows)
-    session, _ = engine.runner("amx_session").open_with_amx(path, 0)
-    verdict = _held_against(expected, _compute(session, model, rows), "bf16")
+    verdict = _held_against(expected, _compute(_with_amx(path, model.name), model, rows), "bf16")
     if not verdict.kept and not accept:
         raise ExportError(f"{model.name}: bf16 is not exact enough: {verdict.figures}")
+
+
+def _with_amx(path: Path, name: str) -> Any:
+    """A session; what ONNX Runtime or the kernel objects to it, as an ExportError."""
+    try:
+        return engine.runner("amx_session").open_with_amx(path, 0)[0]
+    except Exception as error:
+        raise ExportError(f"{name}: ONNX Runtime does not load it: {str(error).splitlines()[0]}") from error
 
 
 def explain(model: ServedModel) -> str:
