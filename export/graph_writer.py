@@ -23,7 +23,7 @@ class Wish:
 
     A packed graph for a GPU is fp16 or fp32 itself, one for AMX bf16. A padded one is fp32, and its engine computes in
     what the record allows; `accept` allows `precision` whatever it costs. `engine` None is AMX where this CPU and the
-    model are for it, and else ONNX Runtime's own. ExportError for what does not go together.
+    model are for it, and else ONNX Runtime's own. ExportError for what does not go together, or not on this CPU.
     """
 
     layout: Layout = "padded"
@@ -35,6 +35,8 @@ class Wish:
     def __post_init__(self) -> None:
         if self.engine == "amx" and not self._may_be_amx:
             raise ExportError("--engine amx computes in bf16 and has a layout of its own, in the python backend")
+        if self.engine == "amx" and (reason := library.refusal()):
+            raise ExportError(f"--engine amx: {reason}; --engine onnxruntime is for any")
         if self.engine == "tensorrt" and self.layout == "packed":
             raise ExportError("--engine tensorrt takes padded graphs: it has no PackedMultiHeadAttention")
         if self.backend == "tensorrt" and self.engine != "tensorrt":
@@ -97,7 +99,7 @@ class GraphWriter:
         except ExportError as error:
             if wish.engine == "amx":
                 raise
-            self.report(f"{record.name}: not for AMX: {error}")
+            self.report(f"{record.name}: not for AMX: {str(error).removeprefix(f'{record.name}: ')}")
             return self._decided(path, plain, wish)
         self.report(f"{record.name}: to be computed in bf16 with AMX")
         return found

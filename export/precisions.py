@@ -78,9 +78,17 @@ def check_amx(
     """
     rows = sample.many_rows(tokenizer, model)
     expected = _exact(padded, plain, rows)
-    verdict = _held_against(expected, _compute(engine.open_session(path, model, 0), model, rows), "bf16")
+    verdict = _held_against(expected, _compute(_opened(path, model), model, rows), "bf16")
     if not verdict.kept and not accept:
         raise ExportError(f"{model.name}: bf16 is not exact enough: {verdict.figures}")
+
+
+def _opened(path: Path, model: ServedModel) -> Any:
+    """A session; what ONNX Runtime or the kernel objects to it, as an ExportError."""
+    try:
+        return engine.open_session(path, model, 0)
+    except Exception as error:
+        raise ExportError(f"{model.name}: ONNX Runtime does not load it: {str(error).splitlines()[0]}") from error
 
 
 def explain(model: ServedModel) -> str:

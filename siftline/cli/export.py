@@ -14,7 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="to compute in; one that is not exact enough is refused (default auto: the fastest that is)",
     )
     parser.add_argument("--accept", action="store_true", help="take --precision even if it is not exact enough")
-    parser.add_argument("--engine", choices=("onnxruntime", "tensorrt"), help="on a GPU; tensorrt: as NAME-tensorrt")
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "onnxruntime", "amx", "tensorrt"),
+        help="amx: for CPUs that have it (auto takes it there); tensorrt: for a GPU, as NAME-tensorrt",
+    )
     parser.add_argument("--backend", choices=("python", "onnxruntime", "tensorrt"), help="of the Triton that runs it")
     parser.add_argument("--out", default="build/models", help="where exported models lie (default %(default)s)")
 

@@ -62,6 +62,22 @@ MODELS = {
         Model("tiny-qwen3", "rerank", "qwen3-reranker", 2048, language_models.make_qwen3, "gte-modernbert"),
     )
 }
+# What the packed layouts are for, CUDA's and AMX's: encoders of BERT's kind.
+PACKED = (
+    "bce-embedding",
+    "bge-embed",
+    "llm-embedder",
+    "tart-dual",
+    "gte-base",
+    "sbert-minilm",
+    "tiny-e5",
+    "tiny-bge-m3",
+    "bce-reranker",
+    "bge-reranker",
+    "st-cross-encoder",
+    "luyug-bert-reranker",
+    "luyug-electra-reranker",
+)
 # What an export may refuse, as its figures are near the bounds, which these sharp models make hard to keep. Of all else
 # a refusal is a mistake.
 REFUSABLE = {

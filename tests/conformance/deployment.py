@@ -61,6 +61,11 @@ def export_model(model: Model, wish: Wish = PADDED, name: str = "") -> Path:
     return OUT / name
 
 
+def graph_of(folder: Path) -> Path:
+    """Of an exported model."""
+    return folder / "repository" / folder.name / "1" / "model.onnx"
+
+
 def entry(model: Model) -> CatalogueEntry | None:
     """What the catalogue would say of it, for a model that must take fewer tokens than it could."""
     if model.max_tokens is None:

@@ -26,25 +26,10 @@ from serving.served_model import TOKEN_OUTPUTS, TOKENIZER_FILE, Precision, load
 from siftline.embed.v1 import embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2_grpc
 from tests.conformance import deployment, kit
-from tests.conformance.cases import EMBED_CASES, MODELS, PAIR_CASES, EmbedCase, PairCase
+from tests.conformance.cases import EMBED_CASES, MODELS, PACKED, PAIR_CASES, EmbedCase, PairCase
 from tests.conformance.page import Page
 from tests.conformance.spelled_out import spell_out
 
-PACKED = (
-    "bce-embedding",
-    "bge-embed",
-    "llm-embedder",
-    "tart-dual",
-    "gte-base",
-    "sbert-minilm",
-    "tiny-e5",
-    "tiny-bge-m3",
-    "bce-reranker",
-    "bge-reranker",
-    "st-cross-encoder",
-    "luyug-bert-reranker",
-    "luyug-electra-reranker",
-)
 # What a graph with fixed shapes may hold, to be captured as a CUDA graph: nothing that is computed on the host.
 ON_THE_HOST = {"Shape", "Range", "ConstantOfShape", "NonZero", "If", "Loop"}
 SERVED = ("tiny-bge-m3", "luyug-bert-reranker")
@@ -54,24 +39,20 @@ def export_packed(name: str, precision: Precision = "fp32") -> Path:
     return deployment.export_model(MODELS[name], Wish("packed", precision), f"{name}-packed-{precision}")
 
 
-def graph_of(folder: Path) -> Path:
-    return folder / "repository" / folder.name / "1" / "model.onnx"
-
-
 @pytest.mark.parametrize("name", PACKED)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_equals_the_padded_graph(name: str, precision: Precision, page: Page) -> None:
     kit.require()
     padded, packed = deployment.export_model(MODELS[name]), export_packed(name, precision)
     rows = sample.rows(Tokenizer.from_file(str(padded / TOKENIZER_FILE)), load(padded))
-    expected = compute(graph_of(padded), rows, load(padded))
-    together = compute(graph_of(packed), rows, load(packed))
+    expected = compute(deployment.graph_of(padded), rows, load(padded))
+    together = compute(deployment.graph_of(packed), rows, load(packed))
     for output, values in expected.items():
         difference, allowed = difference_of(output, together[output], values), TOLERANCE[output][precision]
         page.packed[name, output, precision] = len(rows), difference, allowed
         assert difference <= allowed
     for index in range(0, len(rows), 3):
-        alone = compute(graph_of(packed), take(rows, np.array([index])), load(packed))
+        alone = compute(deployment.graph_of(packed), take(rows, np.array([index])), load(packed))
         for output, values in alone.items():
             same = expected[output][_span(rows, index) if output in TOKEN_OUTPUTS else slice(index, index + 1)]
             assert difference_of(output, values, same) <= TOLERANCE[output][precision]
@@ -86,7 +67,7 @@ def _span(rows: Rows, index: int) -> slice:
 def test_what_the_engine_is_given(name: str) -> None:
     """The operator in each layer, fp16 weights in the encoder; and no shape that is computed on the host."""
     kit.require()
-    graph = onnx.load(str(graph_of(export_packed(name, "fp16")))).graph
+    graph = onnx.load(str(deployment.graph_of(export_packed(name, "fp16")))).graph
     operators = [node for node in graph.node if node.op_type == OPERATOR]
     types = {weight.name: weight.data_type for weight in graph.initializer}
     assert len(operators) == 3
@@ -109,7 +90,7 @@ async def _packed_service(request: pytest.FixtureRequest, engines: dict[str, str
     folder = await asyncio.to_thread(
         deployment.export_model, model, Wish("packed", "fp32"), f"{model.name}-packed-on-cpu"
     )
-    spell_out(graph_of(folder))
+    spell_out(deployment.graph_of(folder))
     async with (
         deployment.service(model.task, folder, engines["fp32"], "fp32") as address,
         grpc.aio.insecure_channel(address) as channel,

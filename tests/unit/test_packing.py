@@ -65,6 +65,20 @@ def test_padding_is_one_sequence_and_there_only_when_needed(parts: list[Rows]) -
     assert not batch.arrays["token_type_ids"][batch.tokens :].any()
 
 
+@given(several, st.sampled_from([0, PAD + 1]))
+@settings(deadline=None, max_examples=60)
+def test_without_steps_nothing_is_padded(parts: list[Rows], offset: int) -> None:
+    """All else is as with steps, up to where the padding begins there."""
+    exact = PackedLayout(INPUTS, PAD, offset, in_steps=False).batch(parts)
+    filled = PackedLayout(INPUTS, PAD, offset).batch(parts)
+    assert exact.computed == exact.tokens == sum(part.tokens for part in parts)
+    assert len(exact.arrays["cu_seqlens"]) == exact.rows + 1
+    for name in (*PER_TOKEN, "token_rows"):
+        assert exact.arrays[name].tolist() == filled.arrays[name][: exact.tokens].tolist()
+    assert exact.arrays["cu_seqlens"].tolist() == filled.arrays["cu_seqlens"][: exact.rows + 1].tolist()
+    assert exact.arrays["row_numbers"].tolist() == filled.arrays["row_numbers"].tolist()
+
+
 @given(several)
 @settings(deadline=None, max_examples=60)
 def test_token_offset_names_the_slots_of_a_padded_matrix(parts: list[Rows]) -> None:
