@@ -124,7 +124,8 @@ def _pair(description: Description, tokenizer: Tokenizer) -> PairLayout:
 def sealed(record: ServedModel, folder: Path) -> ServedModel:
     """The record with its digest, written; it is the last file, so a folder that has it is whole."""
     digest = hashlib.sha256()
-    for path in [*sorted(folder.glob("repository/*/*/model.onnx*")), folder / TOKENIZER_FILE]:
+    files = [path for kind in ("model.onnx*", "*.so") for path in sorted(folder.glob(f"repository/*/*/{kind}"))]
+    for path in [*files, folder / TOKENIZER_FILE]:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     sealed = record.model_copy(update={"digest": digest.hexdigest()})

@@ -17,6 +17,7 @@ from export.encoder_layer import AmxBackbone, amx_refusal
 from export.errors import ExportError
 from export.graph import AnswerGraph, EmbedderGraph, Graph, RerankerGraph, one_logit
 from export.packed_backbone import PackedBackbone, refusal
+from export.sequence_mean import sequence_mean
 from serving.served_model import Precision
 
 POOLING = ("cls", "mean")
@@ -32,7 +33,8 @@ class PackedEmbedder(nn.Module):
         self.backbone = backbone
         self.dense, self.token_heads, self.outputs = graph.dense, graph.token_heads, graph.outputs
         self._pooling, self._normalized = graph.pooling, graph.normalized
-        self.inputs = _inputs(graph, backbone, *(["token_rows"] if "mean" in graph.pooling else []))
+        by_shares = "mean" in graph.pooling and isinstance(backbone, PackedBackbone)
+        self.inputs = _inputs(graph, backbone, *(["token_rows"] if by_shares else []))
         self.eval()
 
     def forward(self, *arrays: Tensor) -> tuple[Tensor, ...]:
@@ -45,10 +47,12 @@ class PackedEmbedder(nn.Module):
         return (_unit(vectors) if self._normalized else vectors, *tokens)
 
     def _pool(self, hidden: Tensor, named: dict[str, Tensor], mode: str) -> Tensor:
-        """Hidden states to float32 [B, H]. The mean is a product with a matrix of shares."""
+        """Hidden states to float32 [B, H]. On a GPU the mean is a product with a matrix of shares."""
         if mode == "cls":
             return _first(self.backbone, hidden, named)
         rows, ends = named["row_numbers"], named["cu_seqlens"]
+        if isinstance(self.backbone, AmxBackbone):
+            return sequence_mean(hidden, ends, rows)
         lengths = ends.index_select(0, rows + 1) - ends.index_select(0, rows)
         shares = (named["token_rows"].unsqueeze(0) == rows.unsqueeze(1)).float() / lengths.unsqueeze(1)
         return torch.matmul(shares, hidden.float())

@@ -69,7 +69,7 @@ class ServedModel(_Record):
     family: str
     source: str
     licence: str
-    digest: str = Field(description="sha256 over the graph, its weights and tokenizer.json")
+    digest: str = Field(description="sha256 over the graph, its weights, the library that it needs and tokenizer.json")
     built_from: str = Field("", description="sha256 over what the export depended on, to tell a stale one")
     max_tokens: int = Field(description="per row, special tokens included")
     pad_token_id: int

@@ -12,9 +12,8 @@
 // Out comes float32 [T, H], or [S, H] with first_only.
 #include "layer.h"
 #include "memory.h"
-#include "onnxruntime.h"
+#include "operator.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -44,22 +43,6 @@ typedef struct {
   int first_only;
   void *memory;
 } Kernel;
-
-#define RETURN_IF_FAILED(status)       \
-  do {                                 \
-    OrtStatus *returned_ = (status);   \
-    if (returned_) return returned_;   \
-  } while (0)
-
-static OrtStatus *dimensions_of(OrtApi api, const OrtValue *value, int64_t found[2], size_t *count) {
-  OrtTensorInfo *info;
-  RETURN_IF_FAILED(ort_tensor_info(api)(value, &info));
-  OrtStatus *status = ort_dimension_count(api)(info, count);
-  if (!status && *count > 2) status = ort_create_status(api)(ERROR_INVALID_ARGUMENT, "more than two dimensions");
-  if (!status) status = ort_dimensions(api)(info, found, *count);
-  ort_release_tensor_info(api)(info);
-  return status;
-}
 
 // Tiles belong to a process that has asked for them (Linux since 5.16).
 static OrtStatus *ask_for_tiles(OrtApi api) {
@@ -162,41 +145,31 @@ static void parallel(void *data, void (*task)(void *, size_t), size_t tasks, voi
     ort_parallel(threads->api)(threads->context, task, tasks, 0, of_task);
 }
 
-static OrtStatus *check_ends(OrtApi api, const int32_t *ends, int64_t count, int64_t tokens) {
-  int rising = count >= 2 && ends[0] == 0 && ends[count - 1] == tokens;
-  for (int64_t i = 1; rising && i < count; i++) rising = ends[i] > ends[i - 1];
-  return rising ? NULL : ort_create_status(api)(ERROR_INVALID_ARGUMENT, "cu_seqlens must rise from 0 to the tokens");
-}
-
 static OrtStatus *compute(void *data, OrtKernelContext *context) {
   const Kernel *kernel = data;
   OrtApi api = kernel->api;
   const OrtValue *hidden, *ends;
   OrtValue *out;
   Batch batch = {.first_only = kernel->first_only};
-  int64_t shape[2], count[2];
+  int64_t shape[2], sequences;
   size_t dimensions;
   RETURN_IF_FAILED(ort_input(api)(context, HIDDEN, &hidden));
   RETURN_IF_FAILED(ort_input(api)(context, ENDS, &ends));
   RETURN_IF_FAILED(dimensions_of(api, hidden, shape, &dimensions));
-  RETURN_IF_FAILED(dimensions_of(api, ends, count, &dimensions));
   if (shape[1] != (int64_t)kernel->layer.width)
     return ort_create_status(api)(ERROR_INVALID_ARGUMENT, "EncoderLayer: hidden is not as wide as its weights");
+  RETURN_IF_FAILED(read_ends(api, ends, shape[0], &batch.ends, &sequences));
   RETURN_IF_FAILED(ort_data(api)((OrtValue *)hidden, (void **)&batch.hidden));
-  RETURN_IF_FAILED(ort_data(api)((OrtValue *)ends, (void **)&batch.ends));
-  RETURN_IF_FAILED(check_ends(api, batch.ends, count[0], shape[0]));
-  batch.sequences = count[0] - 1;
-  const int64_t answer[2] = {kernel->first_only ? count[0] - 1 : shape[0], shape[1]};
+  const int64_t answer[2] = {kernel->first_only ? sequences : shape[0], shape[1]};
   RETURN_IF_FAILED(ort_output(api)(context, 0, answer, 2, &out));
   RETURN_IF_FAILED(ort_data(api)(out, (void **)&batch.out));
+  batch.sequences = sequences;
   Threads threads = {api, context};
   if (run_layer(&kernel->layer, &batch, parallel, &threads)) return NULL;
   return ort_create_status(api)(ERROR_FAIL, "EncoderLayer: bad allocation");
 }
 
 static const char *name(const OrtCustomOp *self) { return (void)self, "EncoderLayer"; }
-
-static const char *provider(const OrtCustomOp *self) { return (void)self, NULL; }
 
 static size_t inputs(const OrtCustomOp *self) { return (void)self, INPUTS; }
 
@@ -206,45 +179,12 @@ static int input_type(const OrtCustomOp *self, size_t input) {
   return input == ENDS ? TYPE_INT32 : is_matrix ? TYPE_BFLOAT16 : TYPE_FLOAT;
 }
 
-static size_t outputs(const OrtCustomOp *self) { return (void)self, 1; }
-
-static int output_type(const OrtCustomOp *self, size_t output) { return (void)self, (void)output, TYPE_FLOAT; }
-
-static int required(const OrtCustomOp *self, size_t number) { return (void)self, (void)number, 0; }
-
-static int in_main_memory(const OrtCustomOp *self, size_t number) { return (void)self, (void)number, 0; }
-
-static int first_version(const OrtCustomOp *self) { return (void)self, 1; }
-
-static int last_version(const OrtCustomOp *self) { return (void)self, INT_MAX; }
-
-static const OrtCustomOp encoder_layer = {
-    .version = INTERFACE_VERSION,
+const OrtCustomOp encoder_layer = {
+    IN_MAIN_MEMORY_TO_ONE_FLOAT_TENSOR,
     .name = name,
-    .provider = provider,
     .input_type = input_type,
     .inputs = inputs,
-    .output_type = output_type,
-    .outputs = outputs,
     .destroy = destroy,
-    .input_kind = required,
-    .output_kind = required,
-    .input_memory = in_main_memory,
     .create_checked = create,
     .compute_checked = compute,
-    .first_version = first_version,
-    .last_version = last_version,
 };
-
-// What ONNX Runtime looks for in the library. The domain is that of all sessions and lives as long as the library.
-__attribute__((visibility("default"))) OrtStatus *RegisterCustomOps(OrtSessionOptions *options, const OrtApiBase *base) {
-  static OrtCustomOpDomain *domain;
-  OrtApi api = base->table(INTERFACE_VERSION);
-  if (!domain) {
-    OrtCustomOpDomain *made;
-    RETURN_IF_FAILED(ort_create_domain(api)("siftline", &made));
-    RETURN_IF_FAILED(ort_add_operator(api)(made, &encoder_layer));
-    domain = made;
-  }
-  return ort_add_domain(api)(options, domain);
-}

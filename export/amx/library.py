@@ -1,4 +1,4 @@
-"""The operator's library, compiled by the C compiler that the ziglang package brings: no other is asked for."""
+"""The library of the operators, compiled by the C compiler that the ziglang package brings: no other is asked for."""
 
 import functools
 import os
