@@ -13,3 +13,8 @@ def service(default_models: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     model = default_models / "all-minilm-l6-v2"
     with model_service.running("services.embed", model, tmp_path_factory.mktemp("faults")) as service:
         yield service
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)

@@ -19,6 +19,7 @@ from siftline.search.v1 import search_pb2_grpc
 
 COLLECTION = "faults"
 CALL_SECONDS = 5.0
+FILL_SECONDS = 60.0  # of a request with hundreds of documents
 DEPTH = 8
 THINK_SECONDS = 0.04
 WORDS = ("river", "stone", "lamp", "carpet", "engine", "yellow", "winter", "paper", "garden", "signal", "copper")
@@ -116,10 +117,18 @@ class Load:
         await asyncio.gather(*self._tasks)
         await self._client.aclose()
 
-    async def some(self, count: int = 10) -> None:
+    async def fill(self, times: int) -> None:
+        """Writes all `documents` of each writer so many times over, many in a request."""
+        for _ in range(times):
+            for writer in range(self._counts[1]):
+                documents = [self._document(writer, number) for number in range(self._documents)]
+                request = pb.UpsertRequest(collection=COLLECTION, documents=documents)
+                await self._client.ask("Upsert", request, FILL_SECONDS)
+
+    async def some(self, count: int = 10, seconds: float = 60.0) -> None:
         """Until there were so many more good answers of each kind."""
         searches, writes = self.searches.good + count, self.writes.good + (count if self._counts[1] else 0)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(seconds):
             while self.searches.good < searches or self.writes.good < writes:
                 await asyncio.sleep(0.02)
 
@@ -149,11 +158,14 @@ class Load:
             if self._stopping:
                 return
             number = number % self._documents if self._documents else number
-            document = pb.Document(id=f"{self._name}/{writer}/{number}", text=self._text())
+            document = self._document(writer, number)
             request = pb.UpsertRequest(collection=COLLECTION, documents=[document])
             if await self._ask("Upsert", request, CALL_SECONDS, self.writes) is not None:
                 self.acknowledged.append(document.id)
             await asyncio.sleep(self._think)
+
+    def _document(self, writer: int, number: int) -> pb.Document:
+        return pb.Document(id=f"{self._name}/{writer}/{number}", text=self._text())
 
     def _text(self) -> str:
         return text_of(self._dice, self._dice.randint(1, self._longest) if self._longest else 10)

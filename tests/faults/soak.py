@@ -1,7 +1,8 @@
 """A long time under a steady load: no process grows, nothing is left open. `make soak SECONDS=3600`.
 
 Clients search with texts of many lengths and write the same documents over and over; some give up half way; one embeds
-and reranks, over gRPC and over HTTP. After a warm-up the first and the last third of the samples are compared.
+and reranks, over gRPC and over HTTP. First the index and the cache are filled; after a warm-up, which does not count
+within the time, the first and the last third of the samples are compared.
 """
 
 import argparse
@@ -34,13 +35,17 @@ MEGABYTE = 1 << 20
 DOCUMENTS = 200  # written again and again
 LONGEST = 120  # words of a text
 SAMPLES = 60
-CACHE_BYTES = 2 * MEGABYTE  # of entries: the cache is full after the warm-up, and evicts from then on
+CACHE_BYTES = MEGABYTE  # of entries, each more than ENTRY_BYTES: full before the warm-up, it evicts from then on
+ENTRY_BYTES = 1024
+AT_ONCE = 128  # texts of a request that fills it
 PATIENCE = 60.0  # with a part that is silent, as where it is deployed
 SHARED_MEMORY = "/dev/shm/siftline-"
+POOLED = 2  # connections and threads that a pool makes when more calls than before meet
 CALLS_TASKS = 20  # of calls that are in flight when a sample is taken
 # The query engine's table of documents has a new slot for every write, a million of them at most: 24 MB an index. Here
-# it has as many as are soon full.
+# it has as many as are full when every document was written three times.
 SMALL_TABLE = ("MAXDOCTABLESIZE", "1000")
+FILLS = 3
 CODES = {"OK", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}  # others use the machine too
 TASKS = "siftline_tasks "
 
@@ -71,13 +76,14 @@ class Growth:
     @property
     def grew(self) -> bool:
         a, b = self.first, self.last
-        counted = b.files > a.files + 2 or b.threads > a.threads or b.segments > a.segments
-        return counted or self.share > 0.02 or b.tasks > a.tasks + CALLS_TASKS
+        pooled = b.files > a.files + POOLED or b.threads > a.threads + POOLED
+        return pooled or b.segments > a.segments or self.share > 0.02 or b.tasks > a.tasks + CALLS_TASKS
 
     def line(self) -> str:
         a, b = self.first, self.last
         counts = [(one.name, getattr(a, one.name), getattr(b, one.name)) for one in fields(Sample)[1:]]
         rest = "   ".join(f"{name} {before:g} → {after:g}" for name, before, after in counts)
+        rest += "   GREW" if self.grew else ""
         return f"{self.process:32} {a.resident:7.1f} → {b.resident:7.1f} MB {self.share:+7.2%}   {rest}"
 
 
@@ -87,6 +93,8 @@ async def soak(whole: System, warm_up: float, seconds: float, think: float, call
     _bound_cache(whole)
     samples = defaultdict[str, list[Sample]](list)
     load = Load(Client(whole.address), "soak", documents=DOCUMENTS, longest=LONGEST, impatient=True, think=think)
+    await _fill_cache(whole)
+    await load.fill(FILLS)
     async with load, _one_more_client(whole, think):
         await asyncio.gather(asyncio.sleep(warm_up), load.some(calls))
         processes = whole.processes()
@@ -106,6 +114,14 @@ def _bound_cache(whole: System) -> None:
     with whole.redis("cache") as cache:
         cache.config_set("maxmemory-policy", "allkeys-lfu")
         cache.config_set("maxmemory", int(cache.info("memory")["used_memory"]) + CACHE_BYTES)
+
+
+async def _fill_cache(whole: System) -> None:
+    dice = random.Random("cache")
+    async with open_channel(whole.address) as channel:
+        for _ in range(CACHE_BYTES // ENTRY_BYTES // AT_ONCE):
+            request = embed_pb2.EmbedRequest(texts=[text_of(dice) for _ in range(AT_ONCE)])
+            await embed_pb2_grpc.EmbedServiceStub(channel).Embed(request)
 
 
 @contextlib.asynccontextmanager
