@@ -29,7 +29,7 @@ REPEATS = 2
 LEAST_SECONDS = 0.06
 SWEEP_SECONDS = 12.0
 # A batch keeps the next request waiting: none longer than this, whatever it would gain.
-LONGEST_BATCH_SECONDS = 0.5
+LONGEST_BATCH_SECONDS = 0.15
 
 
 @dataclass(frozen=True, slots=True)
