@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.batching import Batch, PaddedLayout
-from serving.calibration import BUDGETS, LONGEST_BATCH_SECONDS, Calibration, calibrate, length_edges
+from serving.calibration import BUDGETS, Calibration, calibrate, length_edges
 
 LAYOUT = PaddedLayout(("input_ids", "attention_mask"), 0)
 
@@ -51,12 +51,6 @@ async def test_no_overhead_smallest_budget(measure: Measure) -> None:
     found = await measure(TimedEngine(lambda rows, length: rows * length * 1e-5))
     assert found.batch_tokens == BUDGETS[0]
     assert found.seconds_per_token == pytest.approx(1e-5)
-
-
-async def test_no_batch_keeps_the_next_request_waiting_for_long(measure: Measure) -> None:
-    """30 ms a batch would ask for ever larger ones."""
-    found = await measure(TimedEngine(lambda rows, length: 0.03 + rows * length * 2e-5))
-    assert 0.03 + found.batch_tokens * 2e-5 <= LONGEST_BATCH_SECONDS
 
 
 async def test_overhead_asks_for_larger_batches(measure: Measure) -> None:
