@@ -1,6 +1,7 @@
 """Real weights: what a model's own library, or its card, says of a few texts, through a service in fp32.
 
-One JSON a model (docs/adding-a-model.md). Only models that are exported here are tested; the default ones always are.
+One JSON a model (docs/adding-a-model.md). Only models that are exported here are tested; the default ones always are,
+as they are exported for any CPU: for AMX they would be in bf16 alone.
 """
 
 import json
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import siftline
+from benchmarks.peers.padded_folder import padded_folder
 from tests.running import model_service
 
 GOLDEN = {path.stem: path for path in (Path(__file__).parent / "golden").glob("*.json")}
@@ -21,13 +23,17 @@ ALONE = 1e-6  # of a unit vector
 ALONE_LOGIT = 5e-5
 
 
+def exported(name: str) -> Path:
+    return padded_folder(name) if name in ALWAYS else EXPORTED / name
+
+
 @pytest.mark.parametrize("name", sorted(name for name in GOLDEN if name in ALWAYS or (EXPORTED / name).is_dir()))
-def test_golden(name: str, default_models: Path, tmp_path: Path) -> None:
+def test_golden(name: str, tmp_path: Path) -> None:
     golden: dict[str, Any] = json.loads(GOLDEN[name].read_text("utf-8"))
     task = "embed" if "vectors" in golden else "rerank"
     flags = ("--precision=fp32", "--batch-tokens=1024")
     with (
-        model_service.running(f"services.{task}", default_models / name, tmp_path, *flags) as service,
+        model_service.running(f"services.{task}", exported(name), tmp_path, *flags) as service,
         siftline.Client(service.address) as client,
     ):
         if task == "embed":

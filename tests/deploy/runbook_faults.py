@@ -15,6 +15,7 @@ import psutil
 import trustme
 
 import siftline
+from benchmarks.peers.padded_folder import padded_folder
 from tests.running import certificates, model_service
 from tests.running import gateway as gateways
 from tests.running.model_service import free_port
@@ -164,7 +165,7 @@ def cacheless(bench: Bench) -> Iterator[None]:
 @contextmanager
 def other_precision(bench: Bench) -> Iterator[None]:
     flags = ("--precision=fp32", "--instances=1", "--batch-tokens=1024")
-    with model_service.running("services.embed", bench.models / EMBED, bench.folder / "fp32", *flags) as other:
+    with model_service.running("services.embed", padded_folder(EMBED), bench.folder / "fp32", *flags) as other:
         bench.watch("embed", other.metrics)
         yield
         bench.watch("", "")
