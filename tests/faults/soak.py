@@ -64,7 +64,7 @@ async def soak(
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             for name, process in processes.items():
-                samples[name].append(_sample(process, await _tasks(whole, name)))
+                samples[name].append(_sample(name, process, await _tasks(whole, name)))
                 log.info("%s %s", name, samples[name][-1])
             await asyncio.sleep(seconds / SAMPLES)
     log.info("searches %s, writes %s", load.searches, load.writes)
@@ -130,10 +130,13 @@ async def _tasks(whole: System, name: str) -> float:
     return next(float(line.removeprefix(TASKS)) for line in page.splitlines() if line.startswith(TASKS))
 
 
-def _sample(process: psutil.Process, tasks: float) -> Sample:
-    shared = {one.path for one in process.memory_maps() if one.path.startswith(SHARED_MEMORY)}
-    resident = process.memory_info().rss / MEGABYTE
-    return Sample(resident, process.num_fds(), process.num_threads(), len(shared), tasks)
+def _sample(name: str, process: psutil.Process, tasks: float) -> Sample:
+    try:
+        shared = {one.path for one in process.memory_maps() if one.path.startswith(SHARED_MEMORY)}
+        resident = process.memory_info().rss / MEGABYTE
+        return Sample(resident, process.num_fds(), process.num_threads(), len(shared), tasks)
+    except psutil.NoSuchProcess as error:
+        raise AssertionError(f"{name} has ended; another in its place can't be compared with it") from error
 
 
 async def main() -> int:
