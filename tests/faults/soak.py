@@ -10,13 +10,11 @@ import asyncio
 import contextlib
 import logging
 import random
-import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -26,6 +24,7 @@ import psutil
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from tests.faults import system
+from tests.faults.growth import SHARE, Growth, Sample, growth
 from tests.faults.load import COLLECTION, DEPTH, THINK_SECONDS, Client, Load, Probe, open_channel, text_of
 from tests.faults.system import System
 
@@ -40,8 +39,7 @@ ENTRY_BYTES = 1024
 AT_ONCE = 128  # texts of a request that fills it
 PATIENCE = 60.0  # with a part that is silent, as where it is deployed
 SHARED_MEMORY = "/dev/shm/siftline-"
-POOLED = 2  # connections and threads that a pool makes when more calls than before meet
-CALLS_TASKS = 20  # of calls that are in flight when a sample is taken
+COMPUTES = "python_backend"  # in the name of a process that computes
 # The query engine's table of documents has a new slot for every write, a million of them at most: 24 MB an index. Here
 # it has as many as are full when every document was written three times.
 SMALL_TABLE = ("MAXDOCTABLESIZE", "1000")
@@ -50,46 +48,11 @@ CODES = {"OK", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}  # others
 TASKS = "siftline_tasks "
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Of one process: MB of memory, open files (connections too), threads, segments of shared memory, tasks."""
-
-    resident: float
-    files: float
-    threads: float
-    segments: float
-    tasks: float = 0
-
-
-@dataclass(frozen=True)
-class Growth:
-    """Medians of the first and of the last third."""
-
-    process: str
-    first: Sample
-    last: Sample
-
-    @property
-    def share(self) -> float:
-        return self.last.resident / self.first.resident - 1
-
-    @property
-    def grew(self) -> bool:
-        a, b = self.first, self.last
-        pooled = b.files > a.files + POOLED or b.threads > a.threads + POOLED
-        return pooled or b.segments > a.segments or self.share > 0.02 or b.tasks > a.tasks + CALLS_TASKS
-
-    def line(self) -> str:
-        a, b = self.first, self.last
-        counts = [(one.name, getattr(a, one.name), getattr(b, one.name)) for one in fields(Sample)[1:]]
-        rest = "   ".join(f"{name} {before:g} → {after:g}" for name, before, after in counts)
-        rest += "   GREW" if self.grew else ""
-        return f"{self.process:32} {a.resident:7.1f} → {b.resident:7.1f} MB {self.share:+7.2%}   {rest}"
-
-
-async def soak(whole: System, warm_up: float, seconds: float, think: float, calls: int = 0) -> list[Growth]:
+async def soak(
+    whole: System, warm_up: float, seconds: float, think: float, calls: int = 0, models: float = SHARE
+) -> list[Growth]:
     """Runs the load for both times; what each process was in the second. The first is longer where it takes longer to
-    answer so many `calls`."""
+    answer so many `calls`. `models`: share that those that compute may grow by."""
     _bound_cache(whole)
     samples = defaultdict[str, list[Sample]](list)
     load = Load(Client(whole.address), "soak", documents=DOCUMENTS, longest=LONGEST, impatient=True, think=think)
@@ -101,13 +64,13 @@ async def soak(whole: System, warm_up: float, seconds: float, think: float, call
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             for name, process in processes.items():
-                samples[name].append(_sample(process, await _tasks(whole, name)))
+                samples[name].append(_sample(name, process, await _tasks(whole, name)))
                 log.info("%s %s", name, samples[name][-1])
             await asyncio.sleep(seconds / SAMPLES)
     log.info("searches %s, writes %s", load.searches, load.writes)
     assert load.searches.good, "nothing was answered"
     assert set(load.searches.codes) <= CODES, load.searches.codes
-    return [_growth(name, seen) for name, seen in samples.items()]
+    return [growth(name, seen, models if COMPUTES in name else SHARE) for name, seen in samples.items()]
 
 
 def _bound_cache(whole: System) -> None:
@@ -167,19 +130,13 @@ async def _tasks(whole: System, name: str) -> float:
     return next(float(line.removeprefix(TASKS)) for line in page.splitlines() if line.startswith(TASKS))
 
 
-def _sample(process: psutil.Process, tasks: float) -> Sample:
-    shared = {one.path for one in process.memory_maps() if one.path.startswith(SHARED_MEMORY)}
-    resident = process.memory_info().rss / MEGABYTE
-    return Sample(resident, process.num_fds(), process.num_threads(), len(shared), tasks)
-
-
-def _growth(name: str, seen: Sequence[Sample]) -> Growth:
-    third = max(1, len(seen) // 3)
-    return Growth(name, _median(seen[:third]), _median(seen[-third:]))
-
-
-def _median(seen: Sequence[Sample]) -> Sample:
-    return Sample(*(statistics.median_low([getattr(one, field.name) for one in seen]) for field in fields(Sample)))
+def _sample(name: str, process: psutil.Process, tasks: float) -> Sample:
+    try:
+        shared = {one.path for one in process.memory_maps() if one.path.startswith(SHARED_MEMORY)}
+        resident = process.memory_info().rss / MEGABYTE
+        return Sample(resident, process.num_fds(), process.num_threads(), len(shared), tasks)
+    except psutil.NoSuchProcess as error:
+        raise AssertionError(f"{name} has ended; another in its place can't be compared with it") from error
 
 
 async def main() -> int:
@@ -187,6 +144,7 @@ async def main() -> int:
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--warm-up", type=float, help="default: a sixth of the time")
     parser.add_argument("--think", type=float, default=THINK_SECONDS, help="seconds that a client waits between calls")
+    parser.add_argument("--models", type=float, default=SHARE, help="share that processes that compute may grow by")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -195,11 +153,11 @@ async def main() -> int:
         probe = Probe(Client(whole.address))
         await probe.create()
         await probe.aclose()
-        growths = await soak(whole, warm_up, options.seconds, options.think)
+        growths = await soak(whole, warm_up, options.seconds, options.think, models=options.models)
         print(f"{options.seconds:.0f} s after {warm_up:.0f} s of warm-up")
-    for growth in growths:
-        print(growth.line())
-    return int(any(growth.grew for growth in growths))
+    for one in growths:
+        print(one.line())
+    return int(any(one.grew for one in growths))
 
 
 if __name__ == "__main__":

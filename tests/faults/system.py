@@ -15,6 +15,7 @@ from tests.running.proxy import Proxy
 
 SILENT_SECONDS = 4.0  # a minute where it is deployed; the table says so
 LINES = ("embed", "rerank", "cache", "index", "gateway")
+MODELS = {"embed": "all-minilm-l6-v2", "rerank": "siftline-minilm-l6-reranker"}
 
 
 class System:
@@ -65,9 +66,7 @@ class System:
         for line in self.lines.values():
             await line.start()
         await self.supervisor.start(self._redis("cache"), self._redis("index"))
-        await self.supervisor.start(
-            self._service("embed", "all-minilm-l6-v2"), self._service("rerank", "siftline-minilm-l6-reranker")
-        )
+        await self.supervisor.start(*(self._service(name, model) for name, model in MODELS.items()))
         await self.supervisor.start(self._module("gateway", "gateway", *self.gateway_flags(), f"--http={self.http}"))
 
     async def stop(self) -> None:
