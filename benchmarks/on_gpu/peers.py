@@ -50,9 +50,8 @@ def torch_varlen(subject: Subject) -> Computer:
     inputs = ("input_ids", "position_ids", "token_type_ids", "token_offset", "cu_seqlens", "row_numbers")
 
     def compute(batch: Batch) -> Vectors:
-        ids, positions, types, offset, ends, rows = (_tensor(subject, batch.arrays[name]) for name in inputs)
-        hidden = model(ids, positions, types, Sequences(offset, ends))[0]
-        return _unit(hidden.index_select(0, ends.index_select(0, rows)))
+        named = {name: _tensor(subject, batch.arrays[name]) for name in inputs}
+        return _unit(model(named).index_select(0, named["cu_seqlens"].index_select(0, named["row_numbers"])))
 
     return by_batches(PackedLayout(inputs, 0), torch.inference_mode()(compute))
 

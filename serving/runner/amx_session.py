@@ -28,6 +28,8 @@ def open_with_amx(graph: Path, threads: int) -> tuple[ort.InferenceSession, dict
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Plans of memory are kept for each shape, and nearly every batch has a number of tokens of its own.
+    options.enable_mem_pattern = False
     options.register_custom_ops_library(str(graph.with_name(LIBRARY)))
     session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     return session, {"engine": "onnxruntime+amx", "precision": "bf16", "threads": threads}

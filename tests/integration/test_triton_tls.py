@@ -10,8 +10,10 @@ import pytest
 import trustme
 
 from serving import triton_installation
-from serving.batching import Batch
+from serving.batching import Rows
 from serving.errors import Unavailable
+from serving.layouts import layout_of
+from serving.served_model import load
 from serving.triton import EngineInfo, TritonEngine
 from siftline.tls import TLS
 from tests.running import certificates
@@ -61,13 +63,11 @@ async def ready_at_last(engine: TritonEngine) -> bool:
                 await asyncio.sleep(0.1)
 
 
-async def a_backend_that_does_not_say_what_it_is(triton: str, files: Files) -> None:
+async def a_backend_that_does_not_say_what_it_is(triton: str, files: Files, model: Path) -> None:
     """Is asked for vectors only, and known beforehand."""
     info = EngineInfo("triton+onnxruntime", "fp32", 0)
     engine = TritonEngine(triton, MODEL, "vectors", 60.0, files.tls, info)
-    ids = np.ones((1, 4), np.int32)
-    names = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
-    batch = Batch(dict.fromkeys(names, ids), np.array([4], np.int32), 4, 4)
+    batch = layout_of(load(model)).batch([Rows(np.ones(4, np.int32), np.array([4], np.int32))])
     assert await engine.describe(batch, 60.0) == info
     await engine.close()
 
@@ -81,7 +81,7 @@ async def test_a_triton_with_mutual_tls_computes_for_who_shows_a_certificate(
     await engine.load(config, 1, {"precision": "fp32", "threads": "1"})
     assert await engine.ready()
     await engine.close()
-    await a_backend_that_does_not_say_what_it_is(triton, files)
+    await a_backend_that_does_not_say_what_it_is(triton, files, default_models / MODEL)
     for tls in (None, TLS(files.ca)):
         refused = TritonEngine(triton, MODEL, "vectors", 60.0, tls)
         with pytest.raises(Unavailable):
