@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from export.encoder_layer import AmxBackbone, amx_refusal
+from export.amx_backbone import AmxBackbone, amx_refusal
 from export.errors import ExportError
 from export.graph import AnswerGraph, EmbedderGraph, Graph, RerankerGraph, one_logit
 from export.packed_backbone import PackedBackbone, refusal

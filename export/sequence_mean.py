@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from export.encoder_layer import DOMAIN
+from export.amx import DOMAIN
 
 OPERATOR = "SequenceMean"
 

@@ -2,6 +2,8 @@
 
 tiles       matrix tiles, and how rows lie in them          matrix, product   linear layers
 attention   inside one sequence, for one head               norm, gelu        what their names say
-layer       one layer of the encoder on packed tokens       memory            pages for weights and scratch
-encoder_layer, sequence_mean   the operators                library.c         what ONNX Runtime finds in the library
+layers      those of the encoder on packed tokens           memory            pages for weights and scratch
+embeddings, encoder, sequence_mean   the operators          library.c         what ONNX Runtime finds in the library
 """
+
+DOMAIN = "siftline"  # of the operators (library.c)

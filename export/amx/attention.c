@@ -68,15 +68,15 @@ INLINE void score(const Head *head, size_t width, size_t query, bf16 *queries, f
   }
 }
 
-// 2 to the power of numbers up to 0, to 4e-6 of it: whole powers by the exponent, the rest by a polynomial.
+// 2 to the power of numbers up to 0, to 8e-5 of it, where rounding to bf16 may take 4e-3: whole powers by the exponent,
+// the rest by a polynomial.
 static inline __m512 power_of_two(__m512 exponent) {
-  const __m512 whole = _mm512_roundscale_ps(exponent, 0), rest = _mm512_sub_ps(exponent, whole);
-  __m512 sum = _mm512_set1_ps(9.618129107628477e-3f);
-  sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(5.550410866482158e-2f));
-  sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(2.402265069591007e-1f));
-  sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(6.931471805599453e-1f));
-  sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f));
-  return _mm512_scalef_ps(sum, whole);
+  const __m512 rest = _mm512_reduce_ps(exponent, _MM_FROUND_TO_NEG_INF);
+  __m512 sum = _mm512_set1_ps(7.802449022e-2f);
+  sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(2.260672016e-1f));
+  sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(6.958335246e-1f));
+  sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(9.999252193e-1f));
+  return _mm512_scalef_ps(sum, exponent);
 }
 
 typedef struct {
@@ -92,16 +92,17 @@ INLINE __m512 weigh(Softmax *softmax, const float *scores) {
 
 static inline __m512 larger(__m512 most, const float *scores) { return _mm512_max_ps(most, _mm512_load_ps(scores)); }
 
-// Two chains, so that one comparison need not wait for the one before.
+// Four chains, so that one comparison need not wait for the one before.
 static __m512 largest(const float *scores, size_t length) {
-  __m512 even = _mm512_load_ps(scores), odd = even;
-  size_t key = 1;
-  for (; key + 2 <= length; key += 2) {
-    even = larger(even, scores + key * QUERIES);
-    odd = larger(odd, scores + (key + 1) * QUERIES);
-  }
-  if (key < length) even = larger(even, scores + key * QUERIES);
-  return _mm512_max_ps(even, odd);
+  enum { CHAINS = 4 };
+  __m512 most[CHAINS];
+  for (size_t chain = 0; chain < CHAINS; chain++) most[chain] = _mm512_load_ps(scores);
+  size_t key = 0;
+  for (; key + CHAINS <= length; key += CHAINS)
+    for (size_t chain = 0; chain < CHAINS; chain++)
+      most[chain] = larger(most[chain], scores + (key + chain) * QUERIES);
+  for (; key < length; key++) most[0] = larger(most[0], scores + key * QUERIES);
+  return _mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3]));
 }
 
 // Weights, not yet divided by their sums, which are returned.

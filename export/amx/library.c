@@ -7,7 +7,8 @@ __attribute__((visibility("default"))) OrtStatus *RegisterCustomOps(OrtSessionOp
   if (!domain) {
     OrtCustomOpDomain *made;
     RETURN_IF_FAILED(ort_create_domain(api)("siftline", &made));
-    RETURN_IF_FAILED(ort_add_operator(api)(made, &encoder_layer));
+    RETURN_IF_FAILED(ort_add_operator(api)(made, &embeddings));
+    RETURN_IF_FAILED(ort_add_operator(api)(made, &encoder));
     RETURN_IF_FAILED(ort_add_operator(api)(made, &sequence_mean));
     domain = made;
   }

@@ -36,22 +36,21 @@ static OrtStatus *compute(void *kernel, OrtKernelContext *context) {
   const float *hidden;
   const int32_t *ends, *rows;
   float *out;
-  int64_t shape[2], sequences, count[2];
-  size_t dimensions;
+  int64_t shape[DIMENSIONS], count[DIMENSIONS], sequences;
   for (size_t i = 0; i < INPUTS; i++) RETURN_IF_FAILED(ort_input(api)(context, i, &inputs[i]));
-  RETURN_IF_FAILED(dimensions_of(api, inputs[HIDDEN], shape, &dimensions));
-  RETURN_IF_FAILED(dimensions_of(api, inputs[ROWS], count, &dimensions));
-  RETURN_IF_FAILED(read_ends(api, inputs[ENDS], shape[0], &ends, &sequences));
+  RETURN_IF_FAILED(shape_of(api, inputs[HIDDEN], shape));
+  RETURN_IF_FAILED(shape_of(api, inputs[ROWS], count));
+  RETURN_IF_FAILED(read_ends(api, inputs[ENDS], shape[1], &ends, &sequences));
   RETURN_IF_FAILED(ort_data(api)((OrtValue *)inputs[HIDDEN], (void **)&hidden));
   RETURN_IF_FAILED(ort_data(api)((OrtValue *)inputs[ROWS], (void **)&rows));
-  const int64_t answer[2] = {count[0], shape[1]};
+  const int64_t width = shape[2], answer[2] = {count[2], width};
   RETURN_IF_FAILED(ort_output(api)(context, 0, answer, 2, &value));
   RETURN_IF_FAILED(ort_data(api)(value, (void **)&out));
-  for (int64_t row = 0; row < count[0]; row++) {
+  for (int64_t row = 0; row < count[2]; row++) {
     if (rows[row] < 0 || rows[row] >= sequences)
       return ort_create_status(api)(ERROR_INVALID_ARGUMENT, "row_numbers must be those of sequences");
     const int32_t begin = ends[rows[row]], end = ends[rows[row] + 1];
-    average(hidden + begin * shape[1], end - begin, shape[1], out + row * shape[1]);
+    average(hidden + begin * width, end - begin, width, out + row * width);
   }
   return NULL;
 }

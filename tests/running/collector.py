@@ -33,6 +33,9 @@ class Collector:
         """A trace's spans by `service name`; of several with one name the last."""
         return {f"{span.service} {span.name}": span for span in self.spans if span.trace == trace}
 
+    def traces_of(self, service: str) -> set[str]:
+        return {span.trace for span in list(self.spans) if span.service == service}
+
     def first(self, chosen: Callable[[Span], bool], seconds: float) -> Span:
         deadline = time.monotonic() + seconds
         while True:

@@ -1,4 +1,4 @@
-"""A layer of an encoder, as the operator computes it and as torch does."""
+"""A few layers of an encoder, as the operator computes them and as torch does."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, save_model
 from torch import nn
 
-from export.amx import library
-from export.encoder_layer import DOMAIN, OPERATOR, EncoderLayer
+from export.amx import DOMAIN, library
+from export.encoder import OPERATOR, Encoder
 
 Floats = NDArray[np.float32]
 
@@ -66,17 +66,18 @@ class Linears(nn.Module):
         return found
 
 
-class OneLayer:
+class FewLayers:
     """A graph of one node, in ONNX Runtime."""
 
-    def __init__(self, sizes: Sizes, folder: Path, first_only: bool = False, threads: int = 1) -> None:
+    def __init__(self, sizes: Sizes, folder: Path, first_only: bool = False, threads: int = 1, layers: int = 1) -> None:
         torch.manual_seed(0)
-        self.original, self.first_only = Linears(sizes).eval(), first_only
+        self.original = nn.Sequential(*(Linears(sizes) for _ in range(layers))).eval()
+        self.first_only = first_only
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.register_custom_ops_library(str(library.write(folder)))
-        save_model(self._graph(sizes.hidden), str(folder / "one.onnx"))
-        self._session = onnxruntime.InferenceSession(str(folder / "one.onnx"), options)
+        save_model(self._graph(sizes.hidden), str(folder / "few.onnx"))
+        self._session = onnxruntime.InferenceSession(str(folder / "few.onnx"), options)
 
     def __call__(self, hidden: Floats, ends: list[int]) -> Floats:
         found: Floats = self._session.run(None, {"hidden": hidden, "ends": np.array(ends, np.int32)})[0]
@@ -89,9 +90,9 @@ class OneLayer:
         return np.concatenate([each[:1] if self.first_only else each for each in whole])
 
     def _graph(self, hidden: int) -> Any:
-        layer = EncoderLayer(self.original, self.first_only)
-        heads, scale, epsilon, first_only = layer.attributes
-        weights = {name: weight for name, weight in layer.named_buffers()}
+        encoder = Encoder(self.original, self.first_only)
+        heads, scale, epsilon, first_only = encoder.attributes
+        weights = {name: weight for name, weight in encoder.named_buffers()}
         attributes = {"heads": heads, "scale": scale, "epsilon": epsilon, "first_only": first_only}
         node = helper.make_node(OPERATOR, ["hidden", "ends", *weights], ["out"], domain=DOMAIN, **attributes)
         inputs = [
@@ -100,7 +101,7 @@ class OneLayer:
         ]
         output = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["rows", hidden])
         constants = [_constant(name, weight) for name, weight in weights.items()]
-        graph = helper.make_graph([node], "one layer", inputs, [output], constants)
+        graph = helper.make_graph([node], "few layers", inputs, [output], constants)
         return helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid(DOMAIN, 1)], ir_version=8
         )
