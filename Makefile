@@ -9,10 +9,19 @@ RUN_FLAGS := $(if $(ONCE),--once)
 run: .venv/runtime.stamp
 	@exec $(BIN)/siftline up $(RUN_FLAGS) $(ARGS)
 
-# TESTS narrows it down, for example: make test TESTS="tests/unit -k passages"
+# TESTS narrows it down, for example: make test TESTS="tests/unit -k passages". Of all of them, unit tests go beside the
+# others, which wait more than they compute; what they say comes when the others are done.
 test: .venv/dev.stamp
 	@$(MAKE) --no-print-directory -j2 default-models $(APART)
+ifdef TESTS
 	@exec $(BIN)/python -m pytest $(TESTS)
+else
+	@mkdir -p build; $(BIN)/python -m pytest tests/unit > build/unit-tests.txt 2>&1 & unit=$$!; \
+	trap 'kill $$unit 2>/dev/null' EXIT; \
+	$(BIN)/python -m pytest --ignore=tests/unit; others=$$?; \
+	wait $$unit; unit=$$?; cat build/unit-tests.txt; \
+	[ $$others = 0 ] && exit $$unit || exit $$others
+endif
 
 # Environments wait for the network, meanwhile models are exported.
 APART := $(foreach name,clients supply checkov,build/$(name)-venv/stamp)

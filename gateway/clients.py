@@ -20,6 +20,7 @@ from gateway.caller import CALLER
 from gateway.deadline import Deadline
 from gateway.hedging import Hedging
 from gateway.joint_calls import JointCalls
+from serving.calls import reply_of
 from serving.clock import begun
 from serving.errors import (
     DeadlineExceeded,
@@ -184,7 +185,7 @@ class ModelClient(Generic[Model]):
     async def _call(self, method: str, request: Any, deadline: Deadline) -> Any:
         try:
             call = getattr(self._connection.current().stub, method)
-            return await begun(call, request, timeout=deadline.require(), metadata=carried())
+            return await reply_of(begun(call, request, timeout=deadline.require(), metadata=carried()))
         except grpc.aio.AioRpcError as error:
             ours = translated(self.service, error)
             if ours.reason == NOT_HERE:  # what was known of the service is of before

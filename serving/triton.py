@@ -19,6 +19,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from serving import tracing
 from serving.batching import Batch, OutOfMemory
+from serving.calls import reply_of
 from serving.clock import begun
 from serving.errors import Internal, SiftlineError, Unavailable
 from serving.tls import connection
@@ -134,7 +135,7 @@ class TritonEngine:
 
     async def _call(self, method: Any, request: Any, timeout: float) -> Any:
         try:
-            return await begun(method, request, timeout=timeout, metadata=tracing.carried())
+            return await reply_of(begun(method, request, timeout=timeout, metadata=tracing.carried()))
         except grpc.aio.AioRpcError as error:
             raise _translate(error) from error
 
