@@ -20,7 +20,6 @@ from gateway.caller import CALLER
 from gateway.deadline import Deadline
 from gateway.hedging import Hedging
 from gateway.joint_calls import JointCalls
-from serving.calls import reply_of
 from serving.clock import begun
 from serving.errors import (
     DeadlineExceeded,
@@ -37,6 +36,7 @@ from serving.tls import connection
 from siftline import channel as client_channel
 from siftline.embed.v1 import embed_pb2, embed_pb2_grpc
 from siftline.errors import explained
+from siftline.replies import reply_of
 from siftline.rerank.v1 import rerank_pb2, rerank_pb2_grpc
 from siftline.tls import TLS
 

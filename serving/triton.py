@@ -19,10 +19,10 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from serving import tracing
 from serving.batching import Batch, OutOfMemory
-from serving.calls import reply_of
 from serving.clock import begun
 from serving.errors import Internal, SiftlineError, Unavailable
 from serving.tls import connection
+from siftline.replies import reply_of
 from siftline.tls import TLS
 
 OUTPUTS = {"embed": "vectors", "rerank": "logits"}

@@ -21,6 +21,7 @@ import grpc
 from siftline import calls, channel, errors, tracing
 from siftline.calls import Call
 from siftline.certificates import Renewed
+from siftline.replies import reply_of
 from siftline.tls import TLS
 
 Parameters = ParamSpec("Parameters")
@@ -51,11 +52,8 @@ def _awaited(
     async def method(self: "AsyncClient", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         call = _built(build, *args, **kwargs)
         try:
-            return call.read(
-                await self._stub(call)(
-                    call.request, timeout=self._timeout, metadata=(*self._metadata, *tracing.carried())
-                )
-            )
+            metadata = (*self._metadata, *tracing.carried())
+            return call.read(await reply_of(self._stub(call)(call.request, timeout=self._timeout, metadata=metadata)))
         except grpc.RpcError as error:
             raise errors.from_call(error) from error
 

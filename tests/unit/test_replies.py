@@ -10,7 +10,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from serving.calls import reply_of
+from siftline.replies import reply_of
 
 METHOD = "/test/Wait"
 TIMES = 1000

@@ -1,4 +1,4 @@
-"""Calls to other parts that may be given up before they are answered."""
+"""Replies to calls that may be given up before they are answered."""
 
 import asyncio
 from typing import Any
