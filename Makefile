@@ -16,10 +16,10 @@ test: .venv/dev.stamp
 ifdef TESTS
 	@exec $(BIN)/python -m pytest $(TESTS)
 else
-	@mkdir -p build; $(BIN)/python -m pytest tests/unit > build/unit-tests.txt 2>&1 & unit=$$!; \
-	trap 'kill $$unit 2>/dev/null' EXIT; \
+	@mkdir -p build; $(BIN)/python -m pytest tests/unit > build/unit-tests.txt 2>&1 & beside=$$!; \
+	trap 'kill $$beside 2>/dev/null' EXIT; \
 	$(BIN)/python -m pytest --ignore=tests/unit; others=$$?; \
-	wait $$unit; unit=$$?; cat build/unit-tests.txt; \
+	wait $$beside; unit=$$?; trap - EXIT; cat build/unit-tests.txt; \
 	[ $$others = 0 ] && exit $$unit || exit $$others
 endif
 
