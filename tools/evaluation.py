@@ -62,6 +62,13 @@ RUNS = (
         begin_with="squad-heldout24-vector",
     ),
     Run("medquad", "medquad-en", "--split test --queries 100 --sizes 1000 4000 --latency-searches 0"),
+    # Of two first stages that differ by little more queries are needed.
+    Run(
+        "medquad-hybrid",
+        "medquad-en",
+        "--split test --queries 400 --recall vector hybrid --depths 50 --latency-searches 0",
+        by_logit=False,
+    ),
     Run("squadshifts", "squadshifts-new-wiki", "--queries 250 --latency-searches 0"),
     Run("pubmedqa", "pubmedqa-en", "--queries 200 --latency-searches 0"),
     Run("cmrc2018", "cmrc2018-zh", "--split test --queries 800 --latency-searches 0"),
